@@ -1,0 +1,2 @@
+// Package db opens the database and runs transactions.
+package db
