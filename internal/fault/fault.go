@@ -1,0 +1,151 @@
+// Package fault is the closed list of failures that a caller may learn of. A
+// fault names its cause and carries the facts of it; the words, and the status
+// that a protocol gives it, belong to the surface that answers. Anything that
+// is not a fault is a 500 whose reason only the log knows.
+package fault
+
+import (
+	"errors"
+	"time"
+)
+
+// Code names the cause of a failure.
+type Code string
+
+// Sign-in: who is asking, and whether they may come in.
+const (
+	ClientUnknown       Code = "client_unknown"        // no such client, or it is switched off
+	MethodDisabled      Code = "method_disabled"       // Params[0]: the sign-in method the client does not offer
+	CredentialsInvalid  Code = "credentials_invalid"   // unknown user, no password, wrong password: one cause for all
+	NotEnrolled         Code = "not_enrolled"          // proved who they are, but have no place in the client
+	EnrolmentPending    Code = "enrolment_pending"     // waits for approval
+	EnrolmentSuspended  Code = "enrolment_suspended"   // the enrolment, or the user everywhere, is suspended
+	FactorSetupRequired Code = "factor_setup_required" // the client demands a second factor that the user has not got
+	ChallengeInvalid    Code = "challenge_invalid"     // unknown, expired or consumed challenge
+	CodeInvalid         Code = "code_invalid"          // wrong or already used one-time code
+	CodeAttempts        Code = "code_attempts"         // too many wrong one-time codes
+	RateLimited         Code = "rate_limited"          // RetryAfter says when to come back
+	Busy                Code = "busy"                  // the password pool is full; RetryAfter
+	Unavailable         Code = "unavailable"           // the database cannot be reached or written; RetryAfter
+)
+
+// Sign-up, invitations and recovery.
+const (
+	InviteRequired         Code = "invite_required"
+	AccountExists          Code = "account_exists"
+	EmailInvalid           Code = "email_invalid"
+	EmailRequired          Code = "email_required"
+	DisplayNameRequired    Code = "display_name_required"
+	PasswordTooShort       Code = "password_too_short" // Params[0]: least length in characters
+	PasswordTooLong        Code = "password_too_long"  // Params[0]: greatest length in characters
+	PasswordNeedsUppercase Code = "password_needs_uppercase"
+	PasswordNeedsLowercase Code = "password_needs_lowercase"
+	PasswordNeedsDigit     Code = "password_needs_digit"
+	PasswordNeedsSymbol    Code = "password_needs_symbol"
+	PasswordCommon         Code = "password_common" // on the list of common and breached ones, or the user's own address or name
+	InviteInvalid          Code = "invite_invalid"  // unknown, spent, revoked, expired, or another client's
+	InviteEmailMismatch    Code = "invite_email_mismatch"
+	AlreadyEnrolled        Code = "already_enrolled"
+	ResetInvalid           Code = "reset_invalid"
+	MagicLinkInvalid       Code = "magic_link_invalid"
+	VerificationInvalid    Code = "verification_invalid"
+	RedirectURIInvalid     Code = "redirect_uri_invalid"
+)
+
+// Tokens and machine callers.
+const (
+	RefreshInvalid     Code = "refresh_invalid"      // unknown, expired, or ended
+	RefreshReused      Code = "refresh_reused"       // rotated before: the family has been ended
+	RefreshWrongClient Code = "refresh_wrong_client" // belongs to another client; nothing was changed
+	Unauthenticated    Code = "unauthenticated"
+	Forbidden          Code = "forbidden"
+	ScopeMissing       Code = "scope_missing" // Params[0]: the scope that the token lacks
+	ClientAuthFailed   Code = "client_auth_failed"
+	GrantUnsupported   Code = "grant_unsupported"
+	ScopeInvalid       Code = "scope_invalid" // Params[0]: the scope as it was sent
+)
+
+// A signed-in person's own account.
+const (
+	ProofRequired        Code = "proof_required" // a sensitive change wants a password, a code, or a fresh sign-in
+	CurrentPasswordWrong Code = "current_password_wrong"
+	LastSignInMethod     Code = "last_sign_in_method"
+	TOTPEnabled          Code = "totp_enabled"
+	TOTPNotStarted       Code = "totp_not_started"
+	TOTPDemanded         Code = "totp_demanded" // a client the user is enrolled in demands it
+	SessionUnknown       Code = "session_unknown"
+	LinkUnknown          Code = "link_unknown"
+)
+
+// The operator's work.
+const (
+	UserUnknown       Code = "user_unknown"
+	TenantUnknown     Code = "tenant_unknown"
+	InviteUnknown     Code = "invite_unknown"
+	WebhookUnknown    Code = "webhook_unknown"
+	DeliveryUnknown   Code = "delivery_unknown"
+	RoleInvalid       Code = "role_invalid"  // Params[0]: the role
+	EventInvalid      Code = "event_invalid" // Params[0]: the event
+	WebhookURLInvalid Code = "webhook_url_invalid"
+	InviteSpent       Code = "invite_spent"
+	EnrolmentState    Code = "enrolment_state" // the enrolment is not in the state the change needs
+	FileUnsupported   Code = "file_unsupported"
+	FileTooLarge      Code = "file_too_large"
+	SlugTaken         Code = "slug_taken"
+	FieldInvalid      Code = "field_invalid" // Field names it; Params[0]: what is wrong, as one of a surface's own known words
+)
+
+// Codes is every fault there is; a surface's table is tested against it.
+var Codes = []Code{
+	ClientUnknown, MethodDisabled, CredentialsInvalid, NotEnrolled, EnrolmentPending, EnrolmentSuspended,
+	FactorSetupRequired, ChallengeInvalid, CodeInvalid, CodeAttempts, RateLimited, Busy, Unavailable,
+	InviteRequired, AccountExists, EmailInvalid, EmailRequired, DisplayNameRequired,
+	PasswordTooShort, PasswordTooLong, PasswordNeedsUppercase, PasswordNeedsLowercase, PasswordNeedsDigit,
+	PasswordNeedsSymbol, PasswordCommon, InviteInvalid, InviteEmailMismatch, AlreadyEnrolled, ResetInvalid,
+	MagicLinkInvalid, VerificationInvalid, RedirectURIInvalid,
+	RefreshInvalid, RefreshReused, RefreshWrongClient, Unauthenticated, Forbidden, ScopeMissing,
+	ClientAuthFailed, GrantUnsupported, ScopeInvalid,
+	ProofRequired, CurrentPasswordWrong, LastSignInMethod, TOTPEnabled, TOTPNotStarted, TOTPDemanded,
+	SessionUnknown, LinkUnknown,
+	UserUnknown, TenantUnknown, InviteUnknown, WebhookUnknown, DeliveryUnknown, RoleInvalid, EventInvalid,
+	WebhookURLInvalid, InviteSpent, EnrolmentState, FileUnsupported, FileTooLarge, SlugTaken, FieldInvalid,
+}
+
+// Error is one failure. Field names the input it is about, where there is one;
+// Params are the facts a surface puts into its words; RetryAfter is set where
+// waiting helps; Err is for the log alone.
+type Error struct {
+	Code       Code
+	Field      string
+	Params     []string
+	RetryAfter time.Duration
+	Err        error
+}
+
+func (e *Error) Error() string {
+	s := string(e.Code)
+	if e.Field != "" {
+		s += " (" + e.Field + ")"
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// New returns the fault c with the facts params.
+func New(c Code, params ...string) *Error { return &Error{Code: c, Params: params} }
+
+// Later returns the fault c with the time after which a repeat may succeed.
+func Later(c Code, after time.Duration) *Error { return &Error{Code: c, RetryAfter: after} }
+
+// From finds the fault in err, if there is one.
+func From(err error) (*Error, bool) { return errors.AsType[*Error](err) }
+
+// Is reports whether err is the fault c.
+func Is(err error, c Code) bool {
+	f, ok := From(err)
+	return ok && f.Code == c
+}

@@ -1,0 +1,42 @@
+// Package session owns the signed-in browser: a server-side row that an opaque
+// cookie names, with the factors that were proved for it. A row exists exactly
+// as long as the session lives. Refresh tokens are package token's.
+package session
+
+import (
+	"slices"
+	"time"
+
+	"sallyport/internal/identity"
+)
+
+// ID is the public id of a session; it is not the cookie and gives no access.
+type ID string
+
+// Session is one signed-in browser. AMR are the methods proved (RFC 8176).
+// Partial marks one that proved a first factor only, where a second was owed:
+// it opens the account pages so that the person can set that factor up, and
+// nothing else.
+type Session struct {
+	ID              ID
+	UserID          identity.UserID
+	AMR             []string
+	Partial         bool
+	IP              string
+	UserAgent       string
+	AuthenticatedAt time.Time
+	CreatedAt       time.Time
+	ExpiresAt       time.Time
+}
+
+// The methods of authentication (RFC 8176 §2; "magic" and "invite" are ours:
+// a secret that was sent to the person's own address).
+const (
+	Password = "pwd"
+	OTP      = "otp"
+	Magic    = "magic"
+	InviteBy = "invite"
+)
+
+// Has reports whether the method was proved.
+func (s Session) Has(method string) bool { return slices.Contains(s.AMR, method) }

@@ -1,0 +1,74 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"sallyport/internal/db"
+	"sallyport/internal/identity"
+	"sallyport/internal/secret"
+)
+
+const columns = `id, user_id, amr, partial, ip, user_agent, authenticated_at, created_at, expires_at`
+
+func scan(r db.Row) (s Session, err error) {
+	var authenticated, created, expires db.Time
+	err = r.Scan(&s.ID, &s.UserID, db.JSON(&s.AMR), &s.Partial, &s.IP, &s.UserAgent, &authenticated, &created, &expires)
+	s.AuthenticatedAt, s.CreatedAt, s.ExpiresAt = authenticated.Time, created.Time, expires.Time
+	return s, err
+}
+
+// Start stores s under a new id and returns it with the cookie's value: 64
+// hexadecimal digits, of which only the SHA-256 is kept.
+func Start(ctx context.Context, tx *db.Tx, s Session) (Session, string, error) {
+	raw := secret.Hex(32)
+	s.ID = ID(identity.NewID())
+	_, err := tx.Exec(ctx, `INSERT INTO sessions (id, token_hash, user_id, amr, partial, ip, user_agent, authenticated_at, created_at, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+		s.ID, secret.Hash(raw), s.UserID, db.JSON(s.AMR), s.Partial, s.IP, s.UserAgent, db.At(s.AuthenticatedAt), db.At(s.CreatedAt), db.At(s.ExpiresAt))
+	if err != nil {
+		return Session{}, "", fmt.Errorf("start session: %w", err)
+	}
+	return s, raw, nil
+}
+
+// ByToken returns the live session that a cookie names, or db.ErrNotFound.
+func ByToken(ctx context.Context, tx *db.Tx, raw string, now time.Time) (Session, error) {
+	return db.One(ctx, tx, scan, `SELECT `+columns+` FROM sessions WHERE token_hash = $1 AND expires_at > $2`, secret.Hash(raw), db.At(now))
+}
+
+// ByUser returns the live sessions of a user, newest first.
+func ByUser(ctx context.Context, tx *db.Tx, u identity.UserID, now time.Time) ([]Session, error) {
+	return db.All(ctx, tx, scan, `SELECT `+columns+` FROM sessions WHERE user_id = $1 AND expires_at > $2 ORDER BY created_at DESC, id DESC`, u, db.At(now))
+}
+
+// EndByToken ends the session that a cookie names and returns it, or
+// db.ErrNotFound if there was none.
+func EndByToken(ctx context.Context, tx *db.Tx, raw string) (Session, error) {
+	return db.One(ctx, tx, scan, `DELETE FROM sessions WHERE token_hash = $1 RETURNING `+columns, secret.Hash(raw))
+}
+
+// End ends one session of a user; false if there was none with this id.
+func End(ctx context.Context, tx *db.Tx, u identity.UserID, id ID) (bool, error) {
+	n, err := tx.Exec(ctx, `DELETE FROM sessions WHERE id = $1 AND user_id = $2`, id, u)
+	return n == 1, err
+}
+
+// EndAll ends every session of a user but keep ("" keeps none) and returns how
+// many ended.
+func EndAll(ctx context.Context, tx *db.Tx, u identity.UserID, keep ID) (int64, error) {
+	return tx.Exec(ctx, `DELETE FROM sessions WHERE user_id = $1 AND id <> $2`, u, keep)
+}
+
+// Reauthenticated records that the person behind a session proved themselves
+// again by the given methods.
+func Reauthenticated(ctx context.Context, tx *db.Tx, id ID, amr []string, now time.Time) error {
+	_, err := tx.Exec(ctx, `UPDATE sessions SET amr = $2, authenticated_at = $3 WHERE id = $1`, id, db.JSON(amr), db.At(now))
+	return err
+}
+
+// Sweep deletes up to n expired sessions and returns how many it did.
+func Sweep(ctx context.Context, tx *db.Tx, now time.Time, n int) (int64, error) {
+	return tx.Exec(ctx, `DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)`, db.At(now), n)
+}
