@@ -136,7 +136,6 @@ CREATE TABLE signing_keys (
   id         TEXT PRIMARY KEY,
   alg        TEXT NOT NULL,
   client_id  TEXT REFERENCES clients (id) ON DELETE CASCADE,
-  public     TEXT NOT NULL,
   sealed     BYTEA NOT NULL,
   state      TEXT NOT NULL CHECK (state IN ('next', 'active', 'retired')),
   created_at BIGINT NOT NULL,

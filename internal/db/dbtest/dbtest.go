@@ -1,0 +1,113 @@
+// Package dbtest opens databases for tests: a fresh one on every engine for each test,
+// already migrated. It holds no test itself and no stand-in for an engine.
+package dbtest
+
+import (
+	"context"
+	"crypto/rand"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sallyport/internal/db"
+)
+
+// Variable names the environment variable that holds the URL of a PostgreSQL server on
+// which tests may make schemas.
+const Variable = "SALLYPORT_TEST_POSTGRES"
+
+// Each runs f once on SQLite and once on PostgreSQL, each time with an empty migrated
+// database of its own. Without a server the PostgreSQL half is skipped.
+func Each(t *testing.T, f func(t *testing.T, d *db.DB)) {
+	t.Helper()
+	EachURL(t, func(t *testing.T, url string) { f(t, migrated(t, url)) })
+}
+
+// EachURL runs f once for each engine with the URL of an empty database that is not
+// migrated, for tests that start a program or open it themselves.
+func EachURL(t *testing.T, f func(t *testing.T, url string)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) { f(t, SQLiteURL(t)) })
+	t.Run("postgres", func(t *testing.T) { f(t, PostgresURL(t)) })
+}
+
+// SQLite is an empty migrated database in a file of its own.
+func SQLite(t testing.TB) *db.DB {
+	t.Helper()
+	return migrated(t, SQLiteURL(t))
+}
+
+// Postgres is an empty migrated database in a schema of its own; without a server the
+// test is skipped.
+func Postgres(t testing.TB) *db.DB {
+	t.Helper()
+	return migrated(t, PostgresURL(t))
+}
+
+// SQLiteURL is the URL of a file that does not exist yet.
+func SQLiteURL(t testing.TB) string {
+	t.Helper()
+	return "sqlite:" + filepath.Join(t.TempDir(), "sallyport.db")
+}
+
+// PostgresURL is the URL of an empty schema, which is dropped when the test ends.
+func PostgresURL(t testing.TB) string {
+	t.Helper()
+	server := os.Getenv(Variable)
+	if server == "" {
+		t.Skipf("%s is not set: not tested on PostgreSQL", Variable)
+	}
+	schema := "t_" + strings.ToLower(rand.Text())
+	run(t, server, `CREATE SCHEMA `+schema)
+	t.Cleanup(func() { run(t, server, `DROP SCHEMA `+schema+` CASCADE`) })
+	u, err := url.Parse(server)
+	if err != nil {
+		t.Fatalf("%s: %v", Variable, err)
+	}
+	q := u.Query()
+	q.Set("search_path", schema)
+	if !q.Has("pool_max_conns") {
+		q.Set("pool_max_conns", "4") // many tests share the server
+	}
+	if !q.Has("synchronous_commit") {
+		q.Set("synchronous_commit", "off") // nothing here outlives the server
+	}
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+func run(t testing.TB, server, statement string) {
+	t.Helper()
+	ctx := context.Background() // also after the test's own has ended
+	d, err := db.Open(ctx, server)
+	if err != nil {
+		t.Fatalf("PostgreSQL at %s: %v", Variable, err)
+	}
+	defer d.Close()
+	err = d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		_, err := tx.Exec(ctx, statement)
+		return err
+	})
+	if err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+func migrated(t testing.TB, url string) *db.DB {
+	t.Helper()
+	d, err := db.Open(t.Context(), url)
+	if err != nil {
+		t.Fatalf("open: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	if _, err := d.Migrate(t.Context()); err != nil {
+		t.Fatalf("migrate: %v", err)
+	}
+	return d
+}
