@@ -123,8 +123,11 @@ func (p *parser) value(depth int) (n node, err error) {
 	default:
 		n, err = p.word()
 	}
+	if err != nil {
+		return node{}, err
+	}
 	n.raw = p.s[start:p.i]
-	return n, err
+	return n, nil
 }
 
 func (p *parser) word() (node, error) {
@@ -281,6 +284,9 @@ func (p *parser) escaped(start int) (string, error) {
 			continue
 		}
 		e := p.peek()
+		if e == 0 {
+			return "", errSyntax
+		}
 		p.i++
 		switch e {
 		case '"', '\\', '/':
