@@ -4,7 +4,8 @@
 // middleware that every request passes.
 //
 // It does not know any API's words. What it refuses it reports as a value (a
-// *BodyError, a list of Problem), and each surface says it in its own format.
+// *BodyError, a list of Problem), and each surface says it in its own format. Of
+// an error from the core it says only whether a client may learn of it (Fault).
 // It knows nothing of users, clients or tokens.
 //
 // A request meets it in this order:
