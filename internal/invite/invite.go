@@ -1,0 +1,79 @@
+// Package invite owns invitations to a client: a short code, handed or mailed
+// to somebody, that gives a place in the client once. Whether the code alone
+// lets an existing user in, and who may invite whom to which roles, is decided
+// by the core; enrolling is package client's.
+//
+// An invitation is pending until it is accepted or revoked. Expired is not a
+// stored state: it is what a pending one is called from ExpiresAt on, so that no
+// clean-up has to happen for it to be true. A client has at most one pending
+// invitation for an e-mail address; a new one takes the place of the earlier.
+package invite
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"sallyport/internal/client"
+	"sallyport/internal/identity"
+	"sallyport/internal/secret"
+)
+
+// Status is what has become of an invitation.
+type Status string
+
+// The statuses. Expired is derived, never stored.
+const (
+	Pending  Status = "pending"
+	Accepted Status = "accepted"
+	Revoked  Status = "revoked"
+	Expired  Status = "expired"
+)
+
+// Invite is an invitation. Email is the normalised address that it is bound to,
+// or "" if whoever has the code may use it. InvitedBy names the user or client
+// that invited, for people to read; AcceptedBy is "" until it is accepted.
+type Invite struct {
+	ID         string
+	ClientID   client.ID
+	Email      string
+	Roles      []string
+	Status     Status
+	InvitedBy  string
+	AcceptedBy identity.UserID
+	CreatedAt  time.Time
+	ExpiresAt  time.Time
+	AcceptedAt time.Time
+}
+
+// ErrAccepted reports an invitation that can no longer be revoked because
+// somebody has accepted it.
+var ErrAccepted = errors.New("invite: already accepted")
+
+// Alphabet is what codes are made of: A to Z and 2 to 9 without I and O, which
+// are read as 1 and 0. CodeLength characters of it are 40 bits.
+const (
+	Alphabet   = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+	CodeLength = 8
+)
+
+// NormalizeCode trims and upper-cases a code as people type it; false means
+// that the result cannot be a code.
+func NormalizeCode(s string) (string, bool) {
+	s = strings.ToUpper(strings.TrimSpace(s))
+	if len(s) != CodeLength {
+		return "", false
+	}
+	for _, c := range []byte(s) {
+		if strings.IndexByte(Alphabet, c) < 0 {
+			return "", false
+		}
+	}
+	return s, true
+}
+
+// codeHash is what is stored of a code. Forty bits can be searched by whoever
+// has the table, so the hash is keyed with what is not in the database.
+func codeHash(k *secret.Key, code string) []byte {
+	return k.MAC("invite-code", []byte(code))
+}
