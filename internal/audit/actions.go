@@ -1,0 +1,85 @@
+package audit
+
+// Action is what happened: a noun and a past participle. The texts are stored,
+// exported and documented, so they never change.
+type Action string
+
+// What happens to users, and what they do.
+const (
+	UserSignup             Action = "user.signup"               // an account was made; detail method
+	UserLogin              Action = "user.login"                // signed in, all factors proved; detail method
+	UserLoginFailed        Action = "user.login_failed"         // refused, at any factor; detail method
+	UserLogout             Action = "user.logout"               // a session was ended
+	UserEnrolled           Action = "user.enrolled"             // got a place in a client
+	UserApproved           Action = "user.approved"             // a pending enrolment became active
+	UserRejected           Action = "user.rejected"             // a pending enrolment was refused
+	UserSuspended          Action = "user.suspended"            // access to a client, or to all, was suspended
+	UserUnsuspended        Action = "user.unsuspended"          // and given back
+	UserRoleChanged        Action = "user.role_changed"         // detail roles, previous_roles
+	UserDeleted            Action = "user.deleted"              // removed from a client, or altogether
+	UserCreated            Action = "user.created"              // made by an operator or a service
+	UserUpdated            Action = "user.updated"              // profile changed; detail fields
+	UserImported           Action = "user.imported"             // brought from another system
+	UserPasswordChanged    Action = "user.password_changed"     // by somebody who knew the old one or had no need to
+	UserPasswordReset      Action = "user.password_reset"       // by a mailed link or an operator
+	UserResetRequested     Action = "user.reset_requested"      // a password reset was asked for
+	UserMagicLinkRequested Action = "user.magic_link_requested" // a sign-in link was asked for
+	UserEmailVerified      Action = "user.email_verified"       // proved to have an address
+	UserTOTPEnabled        Action = "user.totp_enabled"         // authenticator confirmed
+	UserTOTPDisabled       Action = "user.totp_disabled"        // authenticator removed
+	UserBackupCodesMade    Action = "user.backup_codes_made"    // new backup codes; the old ones are void
+	UserBackupCodeUsed     Action = "user.backup_code_used"     // detail remaining
+	UserLinked             Action = "user.linked"               // an upstream account was linked; detail upstream
+	UserUnlinked           Action = "user.unlinked"             // and unlinked
+)
+
+// Tokens and sessions.
+const (
+	RefreshReused   Action = "refresh.reused"   // a rotated refresh token came back: its family was ended
+	RefreshRevoked  Action = "refresh.revoked"  // ended on request
+	SessionsRevoked Action = "sessions.revoked" // all sessions of a user were ended; detail reason
+	ServiceLogin    Action = "service.login"    // a client authenticated for itself
+	ServiceFailed   Action = "service.failed"   // and failed to
+)
+
+// Invitations, clients, tenants, webhooks.
+const (
+	InviteCreated       Action = "invite.created"
+	InviteAccepted      Action = "invite.accepted"
+	InviteRevoked       Action = "invite.revoked"
+	ClientCreated       Action = "client.created"
+	ClientUpdated       Action = "client.updated" // detail fields
+	ClientDeactivated   Action = "client.deactivated"
+	ClientDeleted       Action = "client.deleted"
+	ClientSecretChanged Action = "client.secret_changed"
+	ClientLogoChanged   Action = "client.logo_changed"
+	TenantCreated       Action = "tenant.created"
+	TenantUpdated       Action = "tenant.updated"
+	TenantDeleted       Action = "tenant.deleted"
+	WebhookCreated      Action = "webhook.created"
+	WebhookDeleted      Action = "webhook.deleted"
+	WebhookTested       Action = "webhook.tested" // a ping was asked for
+)
+
+// The installation.
+const (
+	KeyCreated       Action = "key.created"
+	KeyRotated       Action = "key.rotated" // detail alg, forced
+	ResourcesApplied Action = "resources.applied"
+	OperatorCreated  Action = "operator.created" // somebody became an operator
+	OperatorRemoved  Action = "operator.removed"
+)
+
+// Actions is every action there is.
+var Actions = []Action{
+	UserSignup, UserLogin, UserLoginFailed, UserLogout, UserEnrolled, UserApproved, UserRejected,
+	UserSuspended, UserUnsuspended, UserRoleChanged, UserDeleted, UserCreated, UserUpdated, UserImported,
+	UserPasswordChanged, UserPasswordReset, UserResetRequested, UserMagicLinkRequested, UserEmailVerified,
+	UserTOTPEnabled, UserTOTPDisabled, UserBackupCodesMade, UserBackupCodeUsed,
+	UserLinked, UserUnlinked,
+	RefreshReused, RefreshRevoked, SessionsRevoked, ServiceLogin, ServiceFailed,
+	InviteCreated, InviteAccepted, InviteRevoked,
+	ClientCreated, ClientUpdated, ClientDeactivated, ClientDeleted, ClientSecretChanged, ClientLogoChanged,
+	TenantCreated, TenantUpdated, TenantDeleted, WebhookCreated, WebhookDeleted, WebhookTested,
+	KeyCreated, KeyRotated, ResourcesApplied, OperatorCreated, OperatorRemoved,
+}
