@@ -137,3 +137,30 @@ func Names(display string) (given, family string) {
 	given, family, _ = strings.Cut(strings.TrimSpace(display), " ")
 	return given, strings.TrimSpace(family)
 }
+
+// IDAt mints a UUIDv7 that tells the time t instead of now's, to the
+// millisecond. TimeOf reads it.
+func IDAt(t time.Time) string {
+	id := uuid.Must(uuid.NewV7())
+	ms := uint64(t.UnixMilli())
+	for i := range 6 {
+		id[i] = byte(ms >> (8 * (5 - i)))
+	}
+	return id.String()
+}
+
+// RandomID mints a UUIDv4, which tells nothing.
+func RandomID() string { return uuid.NewString() }
+
+// TimeOf is the time that a UUIDv7 tells; false for any other text.
+func TimeOf(id string) (time.Time, bool) {
+	u, err := uuid.Parse(id)
+	if err != nil || u.Version() != 7 {
+		return time.Time{}, false
+	}
+	var ms int64
+	for _, b := range u[:6] {
+		ms = ms<<8 | int64(b)
+	}
+	return time.UnixMilli(ms).UTC(), true
+}

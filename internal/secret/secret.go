@@ -61,3 +61,10 @@ func Hash(s string) []byte {
 // Equal reports whether a and b are the same bytes, in a time that depends on
 // their lengths only.
 func Equal(a, b []byte) bool { return subtle.ConstantTimeCompare(a, b) == 1 }
+
+// Fingerprint is a short name for bytes that anybody may see, such as an ETag:
+// half of their SHA-256 in lower-case hexadecimal.
+func Fingerprint(b []byte) string {
+	h := sha256.Sum256(b)
+	return hex.EncodeToString(h[:16])
+}

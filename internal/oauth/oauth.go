@@ -1,0 +1,117 @@
+// Package oauth is the core for an application that acts for itself (RFC 6749):
+// it proves a client by its secret and grants it a token of its own.
+package oauth
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/client"
+	"sallyport/internal/db"
+	"sallyport/internal/fault"
+	"sallyport/internal/limit"
+	"sallyport/internal/secret"
+)
+
+// Core holds what the operations need.
+type Core struct {
+	DB  *db.DB
+	Now func() time.Time
+	Key *secret.Key
+}
+
+// GrantClientCredentials is the grant type of RFC 6749 §4.4.
+const GrantClientCredentials = "client_credentials"
+
+// ClientCredentialsIn is a client that asks for a token of its own. Scope is
+// as it was sent, names parted by single spaces; Known are the scopes there
+// are. Failures is the surface's limit on wrong secrets, by client.
+type ClientCredentialsIn struct {
+	ClientID  client.ID
+	Secret    string
+	Scope     string
+	Known     []string
+	Failures  limit.Rule
+	IP        string
+	RequestID string
+}
+
+// ServiceToken is what was granted: the surface signs it.
+type ServiceToken struct {
+	Client client.Client
+	Scope  string
+}
+
+// ClientCredentials proves a client by its secret and grants it the scopes it
+// asked for. An unknown or inactive client, a public one and a wrong secret
+// are one fault. Wrong secrets are limited; a right one reads and writes
+// nothing but the client, since it is 256 random bits that nobody guesses
+// between two looks at the counter.
+func (c *Core) ClientCredentials(ctx context.Context, in ClientCredentialsIn) (ServiceToken, error) {
+	var cl client.Client
+	err := c.DB.Read(ctx, func(ctx context.Context, tx *db.Tx) error {
+		wait, _, err := limit.Wait(ctx, tx, c.Now(), in.Failures)
+		if err != nil {
+			return err
+		}
+		if wait > 0 {
+			return fault.Later(fault.RateLimited, wait)
+		}
+		if cl, err = client.ByID(ctx, tx, in.ClientID); errors.Is(err, db.ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return ServiceToken{}, err
+	}
+	if !client.VerifySecret(c.Key, cl, in.Secret) || !cl.Active {
+		return ServiceToken{}, c.failed(ctx, cl, in)
+	}
+	scope, err := granted(in.Scope, in.Known)
+	return ServiceToken{Client: cl, Scope: scope}, err
+}
+
+// failed counts and records a wrong secret. The count decides what is told,
+// so that any number of parallel guesses learn no more than the limit allows.
+func (c *Core) failed(ctx context.Context, cl client.Client, in ClientCredentialsIn) error {
+	err := c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		wait, _, err := limit.Take(ctx, tx, c.Now(), in.Failures)
+		if err != nil {
+			return err
+		}
+		if wait > 0 {
+			return fault.Later(fault.RateLimited, wait)
+		}
+		return audit.Record(ctx, tx, c.Now(), audit.Event{
+			Actor: audit.Actor{Kind: audit.KindAnonymous}, Action: audit.ServiceFailed, ClientID: cl.ID, IP: in.IP, RequestID: in.RequestID,
+		})
+	})
+	if err != nil {
+		return err
+	}
+	return fault.New(fault.ClientAuthFailed)
+}
+
+// granted checks the scopes asked for: at least one, each known (RFC 6749
+// §3.3). The fault names the first that is not.
+func granted(asked string, known []string) (string, error) {
+	names := strings.Fields(asked)
+	if len(names) == 0 {
+		return "", fault.New(fault.ScopeInvalid, "")
+	}
+	var out []string
+	for _, s := range names {
+		if !slices.Contains(known, s) {
+			return "", fault.New(fault.ScopeInvalid, s)
+		}
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return strings.Join(out, " "), nil
+}

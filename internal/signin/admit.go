@@ -1,0 +1,163 @@
+package signin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/client"
+	"sallyport/internal/db"
+	"sallyport/internal/fault"
+	"sallyport/internal/identity"
+	"sallyport/internal/onetime"
+	"sallyport/internal/session"
+	"sallyport/internal/token"
+)
+
+// proof is a first factor (or, with second, both) that proved right.
+type proof struct {
+	user    identity.User
+	client  client.Client
+	amr     []string
+	method  string // as the audit log and webhooks name it
+	device  string
+	visitor Visitor
+	// second is set once a second factor was proved too.
+	second bool
+	// sessionless proofs never set a session cookie: an invite code alone
+	// (contract keymaster §2.4).
+	sessionless bool
+	// existing is the browser session that is the proof, on the fast path:
+	// no other is started.
+	existing *session.Session
+	// hash, if not nil, must still be the user's password hash.
+	hash *string
+}
+
+// challengeData is what a challenge remembers of the first factor.
+type challengeData struct {
+	AMR         []string `json:"amr"`
+	Method      string   `json:"method"`
+	DeviceID    string   `json:"device_id,omitempty"`
+	Sessionless bool     `json:"sessionless,omitempty"`
+}
+
+// admit judges a proof at the gates, in one order for every method (contract
+// keymaster §1.7), and completes the sign-in if all are passed. A refusal is
+// returned as a value: what admit wrote before it (a pending enrolment) is
+// meant to stay.
+func (c *Core) admit(ctx context.Context, tx *db.Tx, p proof) (Outcome, *fault.Error, error) {
+	now := c.Now()
+	s, err := standingOf(ctx, tx, p.user.ID, p.client.ID)
+	if err != nil {
+		return Outcome{}, nil, fmt.Errorf("read standing: %w", err)
+	}
+	if p.hash != nil && s.hash != *p.hash {
+		// The password was changed while we were verifying the old one.
+		return Outcome{}, fault.New(fault.CredentialsInvalid), nil
+	}
+	if s.enrolment == "" {
+		if refused, err := c.enrol(ctx, tx, p, &s, now); refused != nil || err != nil {
+			return Outcome{}, refused, err
+		}
+	}
+	switch {
+	case s.status != identity.Active, s.enrolment == client.Suspended:
+		return Outcome{}, fault.New(fault.EnrolmentSuspended), nil
+	case s.enrolment == client.Pending:
+		return Outcome{}, fault.New(fault.EnrolmentPending), nil
+	case s.factor && !p.second:
+		ch, err := c.challenge(ctx, tx, p, now)
+		return Outcome{Challenge: ch}, nil, err
+	case !s.factor && p.client.Policy.SecondFactor == client.FactorRequired:
+		setup, err := c.setup(ctx, tx, p, now)
+		return Outcome{Setup: setup}, nil, err
+	}
+	in, err := c.complete(ctx, tx, p, s.roles, now)
+	return Outcome{SignedIn: in}, nil, err
+}
+
+// enrol gives a user without an enrolment the place that the client's
+// registration policy allows.
+func (c *Core) enrol(ctx context.Context, tx *db.Tx, p proof, s *standing, now time.Time) (*fault.Error, error) {
+	status := client.Active
+	switch p.client.Policy.Registration {
+	case client.Open:
+	case client.Approval:
+		status = client.Pending
+	default:
+		return fault.New(fault.NotEnrolled), nil
+	}
+	roles := p.client.Policy.Roles.Default
+	made, err := client.Enrol(ctx, tx, client.Enrolment{UserID: p.user.ID, ClientID: p.client.ID, Status: status, Roles: roles, CreatedAt: now})
+	if err != nil {
+		return nil, fmt.Errorf("enrol: %w", err)
+	}
+	if !made { // a concurrent sign-in of the same person was first: judge by what it made
+		again, err := standingOf(ctx, tx, p.user.ID, p.client.ID)
+		*s = again
+		return nil, err
+	}
+	s.enrolment, s.roles = status, roles
+	return nil, audit.Record(ctx, tx, now, p.visitor.event(audit.UserEnrolled, p.user, p.client, map[string]any{"status": string(status)}))
+}
+
+// challenge stores what was proved until the second factor comes.
+func (c *Core) challenge(ctx context.Context, tx *db.Tx, p proof, now time.Time) (*Challenge, error) {
+	data, err := json.Marshal(challengeData{AMR: p.amr, Method: p.method, DeviceID: p.device, Sessionless: p.sessionless})
+	if err != nil {
+		return nil, err
+	}
+	raw, err := onetime.Create(ctx, tx, onetime.Secret{
+		Purpose: onetime.Challenge, UserID: p.user.ID, ClientID: p.client.ID, Data: data, ExpiresAt: now.Add(ChallengeLifetime),
+	}, now)
+	if err != nil {
+		return nil, fmt.Errorf("store challenge: %w", err)
+	}
+	return &Challenge{Secret: raw, UserID: p.user.ID, ClientID: p.client.ID, AMR: p.amr, DeviceID: p.device, IssuedAt: now}, nil
+}
+
+// setup starts a partial session, which only opens the account pages.
+func (c *Core) setup(ctx context.Context, tx *db.Tx, p proof, now time.Time) (*Setup, error) {
+	if p.sessionless || p.existing != nil {
+		return &Setup{}, nil
+	}
+	_, cookie, err := c.startSession(ctx, tx, p, true, now)
+	return &Setup{Session: cookie}, err
+}
+
+func (c *Core) startSession(ctx context.Context, tx *db.Tx, p proof, partial bool, now time.Time) (session.ID, string, error) {
+	s, cookie, err := session.Start(ctx, tx, session.Session{
+		UserID: p.user.ID, AMR: p.amr, Partial: partial, IP: p.visitor.IP, UserAgent: p.visitor.UserAgent,
+		AuthenticatedAt: now, CreatedAt: now, ExpiresAt: now.Add(SessionLifetime),
+	})
+	return s.ID, cookie, err
+}
+
+// complete ends a sign-in that passed every gate: a session, a refresh-token
+// family, an audit entry.
+func (c *Core) complete(ctx context.Context, tx *db.Tx, p proof, roles []string, now time.Time) (*SignedIn, error) {
+	in := &SignedIn{User: p.user, Client: p.client, Roles: roles, AMR: slices.Clone(p.amr), AuthenticatedAt: now}
+	var id session.ID
+	var err error
+	switch {
+	case p.existing != nil:
+		id, in.AuthenticatedAt = p.existing.ID, p.existing.AuthenticatedAt
+	case !p.sessionless:
+		if id, in.Session, err = c.startSession(ctx, tx, p, false, now); err != nil {
+			return nil, err
+		}
+	}
+	in.Refresh, err = token.Issue(ctx, tx, c.Key, token.Family{
+		UserID: p.user.ID, ClientID: p.client.ID, SessionID: id, DeviceID: p.device, AMR: p.amr,
+		ExpiresAt: p.client.Policy.RefreshExpiry(now),
+	}, now)
+	if err != nil {
+		return nil, fmt.Errorf("issue refresh token: %w", err)
+	}
+	err = audit.Record(ctx, tx, now, p.visitor.event(audit.UserLogin, p.user, p.client, map[string]any{"method": p.method, "amr": p.amr}))
+	return in, err
+}

@@ -1,0 +1,201 @@
+package signin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"sallyport/internal/client"
+	"sallyport/internal/db"
+	"sallyport/internal/fault"
+	"sallyport/internal/identity"
+	"sallyport/internal/limit"
+	"sallyport/internal/mail"
+	"sallyport/internal/onetime"
+	"sallyport/internal/session"
+)
+
+// MagicLinkIn asks for a link that signs in. RedirectURI, if given, must be a
+// registered one and is where the link ends up.
+type MagicLinkIn struct {
+	ClientID    client.ID
+	Email       string
+	RedirectURI string
+	Limits      []limit.Rule
+	Visitor     Visitor
+}
+
+// RequestMagicLink queues a mail with a link that signs its reader in. The
+// answer and the work are the same whether or not anybody has the address.
+func (c *Core) RequestMagicLink(ctx context.Context, in MagicLinkIn) error {
+	email, err := identity.NormalizeEmail(in.Email)
+	if err != nil {
+		return &fault.Error{Code: fault.EmailInvalid, Field: "email"}
+	}
+	err = c.read(ctx, func(ctx context.Context, tx *db.Tx) error {
+		cl, err := clientFor(ctx, tx, in.ClientID, client.MethodMagicLink)
+		if err != nil {
+			return err
+		}
+		if _, ok := cl.RedirectURI(in.RedirectURI); !ok && in.RedirectURI != "" {
+			return fault.New(fault.RedirectURIInvalid)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		if err := takeIn(ctx, tx, c.Now(), fault.RateLimited, in.Limits...); err != nil {
+			return err
+		}
+		return c.queue(ctx, tx, JobMagicLink, address{ClientID: in.ClientID, Email: email, Base: in.Visitor.Base, RedirectURI: in.RedirectURI})
+	})
+}
+
+// magicLink is what a link remembers.
+type magicLink struct {
+	RedirectURI string `json:"redirect_uri,omitempty"`
+}
+
+// SendMagicLink is the job behind RequestMagicLink. A mail is due if the user
+// has a place in the client, or could have one by signing in.
+func (c *Core) SendMagicLink(ctx context.Context, payload []byte) error {
+	var to address
+	if err := c.unqueue(JobMagicLink, payload, &to); err != nil {
+		return err
+	}
+	return c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		cl, err := clientFor(ctx, tx, to.ClientID, client.MethodMagicLink)
+		if _, expected := fault.From(err); expected {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		u, err := identity.ByEmail(ctx, tx, to.Email)
+		if err != nil && !errors.Is(err, db.ErrNotFound) {
+			return err
+		}
+		if cl.Policy.Registration == client.Invite {
+			if u.ID == "" {
+				return nil
+			}
+			if _, err := client.EnrolmentOf(ctx, tx, u.ID, cl.ID); errors.Is(err, db.ErrNotFound) {
+				return nil
+			} else if err != nil {
+				return err
+			}
+		}
+		data, err := json.Marshal(magicLink{RedirectURI: to.RedirectURI})
+		if err != nil {
+			return err
+		}
+		now := c.Now()
+		raw, err := onetime.Create(ctx, tx, onetime.Secret{
+			Purpose: onetime.MagicLink, UserID: u.ID, ClientID: cl.ID, Email: to.Email, Data: data, ExpiresAt: now.Add(MagicLinkLifetime),
+		}, now)
+		if err != nil {
+			return err
+		}
+		d := brand(cl, u)
+		d.Link = link(cl.Policy.Links.MagicLink, to.Base+"/auth/magic-link/verify", raw)
+		d.Minutes = int(MagicLinkLifetime.Minutes())
+		return c.queueMail(ctx, tx, mail.MagicLink, to.Email, d)
+	})
+}
+
+// MagicLinkOut is where a spent link leads. Client and RedirectURI are set
+// whenever the link was one of ours, also beside a fault.
+type MagicLinkOut struct {
+	Outcome
+	Client      client.Client
+	RedirectURI string
+}
+
+// MagicLink spends a link and signs its reader in: they have proved that they
+// read the address's mail. A new address becomes a user where the client is
+// open to that.
+func (c *Core) MagicLink(ctx context.Context, raw string, limits Limits, v Visitor) (MagicLinkOut, error) {
+	if err := c.take(ctx, fault.RateLimited, limits.Count...); err != nil {
+		return MagicLinkOut{}, err
+	}
+	var out MagicLinkOut
+	err := c.write(ctx, func(ctx context.Context, tx *db.Tx) (*fault.Error, error) {
+		out = MagicLinkOut{}
+		s, err := onetime.Spend(ctx, tx, onetime.MagicLink, raw, c.Now())
+		if errors.Is(err, db.ErrNotFound) {
+			return fault.New(fault.MagicLinkInvalid), nil
+		} else if err != nil {
+			return nil, err
+		}
+		if refused, err := out.target(ctx, tx, s); refused != nil || err != nil {
+			return refused, err
+		}
+		user, err := identity.ByEmail(ctx, tx, s.Email)
+		switch {
+		case errors.Is(err, db.ErrNotFound):
+			if out.Client.Policy.Registration == client.Invite {
+				return fault.New(fault.NotEnrolled), nil
+			}
+			u := newUser(s.Email, "", "", c.Now())
+			u.EmailVerified = true
+			if user, err = c.create(ctx, tx, out.Client, u, client.MethodMagicLink, v); err != nil {
+				return nil, err
+			}
+		case err != nil:
+			return nil, err
+		case s.UserID != "" && s.UserID != user.ID: // the address went to somebody else since
+			return fault.New(fault.MagicLinkInvalid), nil
+		default:
+			if user, err = c.prove(ctx, tx, user, s.Email, v); err != nil {
+				return nil, err
+			}
+		}
+		var refused *fault.Error
+		out.Outcome, refused, err = c.admit(ctx, tx, proof{
+			user: user, client: out.Client, amr: []string{session.Magic}, method: client.MethodMagicLink, visitor: v,
+		})
+		return refused, err
+	})
+	return out, err
+}
+
+// MagicLinkTarget tells which client a live link is for without spending it.
+func (c *Core) MagicLinkTarget(ctx context.Context, raw string) (MagicLinkOut, error) {
+	var out MagicLinkOut
+	err := c.read(ctx, func(ctx context.Context, tx *db.Tx) error {
+		out = MagicLinkOut{}
+		s, err := onetime.Peek(ctx, tx, onetime.MagicLink, raw, c.Now())
+		if errors.Is(err, db.ErrNotFound) {
+			return fault.New(fault.MagicLinkInvalid)
+		} else if err != nil {
+			return err
+		}
+		refused, err := out.target(ctx, tx, s)
+		if refused != nil {
+			return refused
+		}
+		return err
+	})
+	return out, err
+}
+
+// target reads the client of a link and where it leads.
+func (out *MagicLinkOut) target(ctx context.Context, tx *db.Tx, s onetime.Secret) (*fault.Error, error) {
+	var data magicLink
+	if err := json.Unmarshal(s.Data, &data); err != nil {
+		return nil, err
+	}
+	cl, err := clientFor(ctx, tx, s.ClientID, client.MethodMagicLink)
+	if f, ok := fault.From(err); ok {
+		return &fault.Error{Code: fault.MagicLinkInvalid, Err: f}, nil
+	} else if err != nil {
+		return nil, err
+	}
+	uri, ok := cl.RedirectURI(data.RedirectURI)
+	if !ok { // unregistered since the link was mailed
+		uri, _ = cl.RedirectURI("")
+	}
+	out.Client, out.RedirectURI = cl, uri
+	return nil, nil
+}

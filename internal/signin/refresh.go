@@ -1,0 +1,148 @@
+package signin
+
+import (
+	"context"
+	"errors"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/client"
+	"sallyport/internal/db"
+	"sallyport/internal/fault"
+	"sallyport/internal/identity"
+	"sallyport/internal/token"
+)
+
+// RefreshIn presents a refresh token. With EndAll a reused token ends every
+// family that the user has in the client, else only its own (RFC 9700 §4.14.2).
+type RefreshIn struct {
+	ClientID client.ID
+	Token    string
+	EndAll   bool
+	Visitor  Visitor
+}
+
+// Refresh rotates a refresh token and reads the user's name, address and roles
+// anew. Of any number of callers with one token one rotates it; a token that
+// was rotated before ends its family, unless it is inside the client's grace,
+// where it is answered with the family's current one. A token of another
+// client is refused and left as it is.
+//
+// The write is one guarded statement. It needs no second look at the
+// enrolment: whatever takes a place away also ends the families, so that the
+// statement finds none.
+func (c *Core) Refresh(ctx context.Context, in RefreshIn) (SignedIn, error) {
+	var out SignedIn
+	var found token.Found
+	var reused error
+	err := c.read(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+		out, reused = SignedIn{}, nil
+		out.Client, err = client.ByID(ctx, tx, in.ClientID)
+		if err != nil && !errors.Is(err, db.ErrNotFound) {
+			return err
+		}
+		found, err = token.Find(ctx, tx, c.Key, in.Token, c.Now(), out.Client.Policy.RefreshToken.ReuseGrace.D())
+		switch {
+		case errors.Is(err, token.ErrUnknown):
+			return fault.New(fault.RefreshInvalid)
+		case errors.Is(err, token.ErrReused):
+			reused = err
+		case err != nil:
+			return err
+		}
+		if found.Family.ClientID != in.ClientID {
+			return fault.New(fault.RefreshWrongClient)
+		}
+		if !out.Client.Active {
+			return fault.New(fault.RefreshInvalid)
+		}
+		if reused != nil {
+			return nil
+		}
+		return c.mayRefresh(ctx, tx, found.Family, &out)
+	})
+	if err != nil {
+		return SignedIn{}, err
+	}
+	if reused != nil {
+		return SignedIn{}, c.replayed(ctx, in, found.Family, reused)
+	}
+	if found.State == token.Repeat {
+		out.Refresh = found.Successor
+		return out, nil
+	}
+	err = c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+		now := c.Now()
+		out.Refresh, err = token.Rotate(ctx, tx, c.Key, found, out.Client.Policy.RefreshExpiry(now), now)
+		return err
+	})
+	switch {
+	case errors.Is(err, token.ErrUnknown):
+		return SignedIn{}, fault.New(fault.RefreshInvalid)
+	case errors.Is(err, token.ErrReused):
+		return SignedIn{}, c.replayed(ctx, in, found.Family, err)
+	}
+	return out, err
+}
+
+// mayRefresh judges whether the family's user still has a place in the client.
+func (c *Core) mayRefresh(ctx context.Context, tx *db.Tx, f token.Family, out *SignedIn) (err error) {
+	s, err := standingOf(ctx, tx, f.UserID, f.ClientID)
+	if err != nil {
+		return err
+	}
+	switch {
+	case s.status != identity.Active, s.enrolment == client.Suspended:
+		return fault.New(fault.EnrolmentSuspended)
+	case s.enrolment == "":
+		return fault.New(fault.NotEnrolled)
+	case s.enrolment == client.Pending:
+		return fault.New(fault.EnrolmentPending)
+	}
+	out.Roles, out.AMR = s.roles, f.AMR
+	out.User, err = identity.ByID(ctx, tx, f.UserID)
+	return err
+}
+
+// replayed ends what a reused token belongs to. Whoever holds the other copy
+// is signed out as well: which of the two is the thief cannot be known.
+func (c *Core) replayed(ctx context.Context, in RefreshIn, f token.Family, cause error) error {
+	return c.write(ctx, func(ctx context.Context, tx *db.Tx) (*fault.Error, error) {
+		var err error
+		if in.EndAll {
+			_, err = token.EndByUserClient(ctx, tx, f.UserID, f.ClientID)
+		} else {
+			_, err = token.End(ctx, tx, f.ID)
+		}
+		if err != nil {
+			return nil, err
+		}
+		u, err := identity.ByID(ctx, tx, f.UserID)
+		if err != nil && !errors.Is(err, db.ErrNotFound) {
+			return nil, err
+		}
+		e := in.Visitor.event(audit.RefreshReused, u, client.Client{ID: f.ClientID}, map[string]any{"device_id": f.DeviceID})
+		return &fault.Error{Code: fault.RefreshReused, Err: cause}, audit.Record(ctx, tx, c.Now(), e)
+	})
+}
+
+// Revoke ends the family of a refresh token if the token is its current one. A
+// token that is unknown, or was rotated before, changes nothing and is no
+// error (RFC 7009 §2.2).
+func (c *Core) Revoke(ctx context.Context, raw string, v Visitor) error {
+	return c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		found, err := token.Find(ctx, tx, c.Key, raw, c.Now(), 0)
+		if errors.Is(err, token.ErrUnknown) || errors.Is(err, token.ErrReused) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if _, err := token.End(ctx, tx, found.Family.ID); err != nil {
+			return err
+		}
+		u, err := identity.ByID(ctx, tx, found.Family.UserID)
+		if err != nil {
+			return err
+		}
+		return audit.Record(ctx, tx, c.Now(), v.event(audit.RefreshRevoked, u, client.Client{ID: found.Family.ClientID}, nil))
+	})
+}

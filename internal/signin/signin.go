@@ -1,0 +1,242 @@
+// Package signin is the core for a visitor: somebody who is not signed in, or
+// holds no more than a refresh token or a session cookie. It signs people up
+// and in by every method, asks for second factors, recovers lost passwords,
+// keeps people signed in and signs them out.
+//
+// Every way in is the same three steps, drawn here once:
+//
+//	prove      a password, a mailed link, an invite code …   (one file each)
+//	admit      the gates, in one order, for every method      (admit.go)
+//	           enrolled? approved? suspended? second factor?
+//	complete   session, refresh-token family, audit entry     (admit.go)
+//
+// and each operation has three beats: read what is needed, think with no
+// transaction open (hashing), write once and re-check what was relied on.
+//
+// Access tokens are not made here: their claims are part of a surface.
+package signin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/client"
+	"sallyport/internal/db"
+	"sallyport/internal/fault"
+	"sallyport/internal/identity"
+	"sallyport/internal/job"
+	"sallyport/internal/limit"
+	"sallyport/internal/mail"
+	"sallyport/internal/password"
+	"sallyport/internal/secret"
+)
+
+// How long things live. All but the session's are contract keymaster §1.4.
+const (
+	SessionLifetime   = 8 * time.Hour
+	ChallengeLifetime = 5 * time.Minute
+	MagicLinkLifetime = 15 * time.Minute
+	ResetLifetime     = time.Hour
+	VerifyLifetime    = 24 * time.Hour
+)
+
+// Core holds what the operations need.
+type Core struct {
+	DB        *db.DB
+	Now       func() time.Time
+	Key       *secret.Key
+	Passwords *password.Pool
+}
+
+// Visitor is what is known of the one who asks. Base is the absolute URL of
+// the mount the request came by, without a trailing slash: links in mails stay
+// on it.
+type Visitor struct {
+	IP        string
+	UserAgent string
+	RequestID string
+	Base      string
+}
+
+// SignedIn is a completed sign-in. Refresh is the refresh token; Session is
+// the value of the session cookie to set, or "" to set none.
+type SignedIn struct {
+	User    identity.User
+	Client  client.Client
+	Roles   []string
+	AMR     []string
+	Refresh string
+	Session string
+	// AuthenticatedAt is when the person proved themselves; zero after a
+	// refresh, which proves nothing.
+	AuthenticatedAt time.Time
+}
+
+// Challenge is a sign-in that still owes a second factor. Secret is single-use
+// and lives ChallengeLifetime; the surface wraps it as its wire demands.
+type Challenge struct {
+	Secret   string
+	UserID   identity.UserID
+	ClientID client.ID
+	AMR      []string
+	DeviceID string
+	IssuedAt time.Time
+}
+
+// Outcome is where a sign-in got to: exactly one field is set.
+type Outcome struct {
+	SignedIn  *SignedIn
+	Challenge *Challenge
+	// Setup means that the client demands a second factor which the user has
+	// yet to set up. Setup.Session is the cookie of a partial session that
+	// opens the account pages for it, or "" where the proof allows none.
+	Setup *Setup
+	// Pending means that the sign-up worked and now waits for approval.
+	Pending bool
+}
+
+// Setup is a sign-in that waits for the user to set up a second factor.
+type Setup struct{ Session string }
+
+// Limits are the counters a surface's contract puts on an operation. Those in
+// Clear are forgotten when the operation succeeds.
+type Limits struct {
+	Count []limit.Rule
+	Clear []limit.Rule
+}
+
+// read runs a read transaction.
+func (c *Core) read(ctx context.Context, fn func(context.Context, *db.Tx) error) error {
+	return c.DB.Read(ctx, fn)
+}
+
+// write runs a write transaction whose expected refusal is a value: a fault
+// that fn returns beside a nil error is handed on after the commit, so that
+// what was written on the way to it (a counter, an audit entry) stays.
+func (c *Core) write(ctx context.Context, fn func(context.Context, *db.Tx) (*fault.Error, error)) error {
+	var refused *fault.Error
+	err := c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+		refused, err = fn(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if refused != nil {
+		return refused
+	}
+	return nil
+}
+
+// take counts one attempt against every rule, or refuses and counts nothing.
+func (c *Core) take(ctx context.Context, code fault.Code, rules ...limit.Rule) error {
+	if len(rules) == 0 {
+		return nil
+	}
+	return c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		return takeIn(ctx, tx, c.Now(), code, rules...)
+	})
+}
+
+// takeIn is take inside a transaction. Its refusal must end the transaction:
+// some of the rules may have been counted.
+func takeIn(ctx context.Context, tx *db.Tx, now time.Time, code fault.Code, rules ...limit.Rule) error {
+	wait, _, err := limit.Take(ctx, tx, now, rules...)
+	if err != nil {
+		return err
+	}
+	if wait > 0 {
+		return fault.Later(code, wait)
+	}
+	return nil
+}
+
+// limited refuses if any rule would, and counts nothing.
+func limited(ctx context.Context, tx *db.Tx, now time.Time, rules ...limit.Rule) error {
+	if len(rules) == 0 {
+		return nil
+	}
+	wait, _, err := limit.Wait(ctx, tx, now, rules...)
+	if err != nil {
+		return err
+	}
+	if wait > 0 {
+		return fault.Later(fault.RateLimited, wait)
+	}
+	return nil
+}
+
+// clientFor reads an active client that offers method ("" asks for none).
+func clientFor(ctx context.Context, tx *db.Tx, id client.ID, method string) (client.Client, error) {
+	cl, err := client.ByID(ctx, tx, id)
+	if errors.Is(err, db.ErrNotFound) || err == nil && !cl.Active {
+		return cl, fault.New(fault.ClientUnknown)
+	}
+	if err != nil {
+		return cl, err
+	}
+	if method != "" && !cl.Offers(method) {
+		return cl, fault.New(fault.MethodDisabled, method)
+	}
+	return cl, nil
+}
+
+// hash makes a password hash, or refuses when the pool is full.
+func (c *Core) hash(ctx context.Context, plain string) (string, error) {
+	h, err := c.Passwords.Hash(ctx, plain)
+	return h, password.Fault(err)
+}
+
+// CheckPassword tells whether a new password meets the policy; about are
+// words that it must not be, such as the person's own address.
+func CheckPassword(p client.PasswordPolicy, plain string, about ...string) error {
+	return password.Fault(password.Policy(p).Check(plain, about...))
+}
+
+// event is an audit entry by the visitor about a user.
+func (v Visitor) event(action audit.Action, u identity.User, cl client.Client, detail map[string]any) audit.Event {
+	var actor audit.Actor
+	if u.ID != "" {
+		actor = audit.User(u.ID)
+		if detail == nil {
+			detail = map[string]any{}
+		}
+		detail["email"], detail["name"] = u.Email, u.DisplayName
+	}
+	return audit.Event{
+		Actor: actor, Action: action, ClientID: cl.ID, UserID: u.ID, IP: v.IP, RequestID: v.RequestID,
+		Detail: detail, Announce: cl.HasWebhooks,
+	}
+}
+
+// queueMail stores a mail to be sent, sealed, in the transaction of its cause.
+func (c *Core) queueMail(ctx context.Context, tx *db.Tx, t mail.Template, to string, d mail.Data) error {
+	return job.EnqueueMail(ctx, tx, c.Key, t, to, d, c.Now())
+}
+
+// queue stores a job whose payload may hold secrets and is sealed.
+func (c *Core) queue(ctx context.Context, tx *db.Tx, kind job.Kind, v any) error {
+	plain, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = job.Enqueue(ctx, tx, kind, c.Key.Seal(string(kind), plain), c.Now(), c.Now())
+	return err
+}
+
+// unqueue opens what queue sealed.
+func (c *Core) unqueue(kind job.Kind, payload []byte, into any) error {
+	plain, err := c.Key.Open(string(kind), payload)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(plain, into)
+}
+
+// brand is how a client looks in its mails.
+func brand(cl client.Client, u identity.User) mail.Data {
+	return mail.Data{ClientName: cl.Name, Color: cl.Policy.Branding.Color, Name: u.DisplayName}
+}

@@ -1,0 +1,9 @@
+package keymaster
+
+import "sallyport/internal/fault"
+
+// Answers reports whether the surface has a status and words for a fault.
+func Answers(c fault.Code) bool {
+	f := fault.New(c, "password")
+	return status(f) >= 400 && detail(f) != ""
+}

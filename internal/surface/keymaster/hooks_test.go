@@ -1,0 +1,70 @@
+package keymaster_test
+
+import (
+	"context"
+	"encoding/base64"
+	"testing"
+	"time"
+
+	"sallyport/internal/client"
+	"sallyport/internal/db"
+	"sallyport/internal/identity"
+	"sallyport/internal/invite"
+	"sallyport/internal/rig"
+
+	"github.com/pquerna/otp/totp"
+)
+
+// hooks are the steps of transcripts that no route of the surface takes.
+func hooks(r *rig.Rig) map[string]func(t *testing.T, vars map[string]string) {
+	type vars = map[string]string
+	byEmail := func(email string) (u identity.User) {
+		r.Write(func(ctx context.Context, tx *db.Tx) (err error) {
+			u, err = identity.ByEmail(ctx, tx, email)
+			return err
+		})
+		return u
+	}
+	place := func(email, app string, s client.Status) func(*testing.T, vars) {
+		return func(_ *testing.T, v vars) { r.Enrol(byEmail(email), client.Client{ID: client.ID(v[app])}, s, "user") }
+	}
+	invited := func(email, app, name string, roles ...string) func(*testing.T, vars) {
+		return func(t *testing.T, v vars) {
+			r.Write(func(ctx context.Context, tx *db.Tx) error {
+				_, code, err := invite.Create(ctx, tx, r.Key, invite.Invite{
+					ClientID: client.ID(v[app]), Email: email, Roles: roles, InvitedBy: "test", ExpiresAt: r.Now().Add(7 * 24 * time.Hour),
+				}, r.Now())
+				v[name] = code
+				return err
+			})
+		}
+	}
+	return map[string]func(*testing.T, vars){
+		"suspend-tom":       place("tom@example.com", "demo", client.Suspended),
+		"suspend-tom-plain": place("tom@example.com", "plain", client.Suspended),
+		"unenrol-tom-plain": func(_ *testing.T, v vars) {
+			r.Write(func(ctx context.Context, tx *db.Tx) error {
+				return client.Remove(ctx, tx, identity.UserID(v["tom"]), client.ID(v["plain"]))
+			})
+		},
+		"basic-auth": func(_ *testing.T, v vars) {
+			v["basic"] = base64.StdEncoding.EncodeToString([]byte(v["machine"] + ":machine-secret"))
+		},
+		"space-code": func(t *testing.T, v vars) {
+			code, err := totp.GenerateCode(v["totp_secret"], r.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			v["spaced"] = code[:3] + " " + code[3:4] + "-" + code[4:]
+		},
+		"invite-new":       invited("new@example.com", "members", "new_code", "user", "manager"),
+		"invite-existing":  invited("outside@example.com", "members", "existing_code", "user"),
+		"invite-tom":       invited("tom@example.com", "members", "tom_code", "user"),
+		"invite-jane":      invited("jane@example.com", "members", "jane_code", "user"),
+		"invite-unbound":   invited("", "members", "unbound_code", "user"),
+		"invite-pending":   invited("pending@example.com", "approval", "pending_code", "user"),
+		"invite-suspended": invited("suspended@example.com", "demo", "suspended_code", "user"),
+		"invite-strict":    invited("strictnew@example.com", "strict", "strict_code", "user"),
+		"invite-plain":     invited("other@example.com", "plain", "plain_code", "user"),
+	}
+}

@@ -1,0 +1,109 @@
+package keymaster
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+
+	"sallyport/internal/client"
+	"sallyport/internal/identity"
+	"sallyport/internal/jwks"
+	"sallyport/internal/signin"
+	"sallyport/internal/token"
+	"sallyport/internal/wire"
+)
+
+// refresh is POST /token/refresh (contract §5.1). A replay ends all of the
+// user's refresh tokens in the app.
+func (a *API) refresh(w http.ResponseWriter, r *http.Request) {
+	b, err := wire.ReadBody(w, r, wire.MaxBody)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	in := signin.RefreshIn{
+		Token:    b.String("refresh_token", wire.Required, wire.Max(maxOpaque)),
+		ClientID: appID(b, wire.Required),
+		EndAll:   true,
+		Visitor:  visitor(r),
+	}
+	if err := b.Err(); err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	out, err := a.SignIn.Refresh(r.Context(), in)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	a.tokens(w, r, out)
+}
+
+// revoke is POST /token/revoke (contract §5.2).
+func (a *API) revoke(w http.ResponseWriter, r *http.Request) {
+	b, err := wire.ReadBody(w, r, wire.MaxBody)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	raw := b.String("refresh_token", wire.Required)
+	if err := b.Err(); err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	if err := a.SignIn.Revoke(r.Context(), raw, visitor(r)); err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	wire.WriteJSON(w, http.StatusOK, ok)
+}
+
+type verified struct {
+	Valid  bool            `json:"valid"`
+	Claims json.RawMessage `json:"claims,omitempty"`
+	Error  string          `json:"error,omitempty"`
+}
+
+// verify is POST /token/verify (contract §5.3). It reads no database: what it
+// says is what the token says, as of its signing.
+func (a *API) verify(w http.ResponseWriter, r *http.Request) {
+	b, err := wire.ReadBody(w, r, wire.MaxBody)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	raw := b.String("token", wire.Required)
+	audience := b.String("audience", wire.Required)
+	if err := b.Err(); err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	wire.WriteJSON(w, http.StatusOK, a.judge(raw, audience))
+}
+
+// userAlgs are the algorithms that an app's access tokens may be signed with.
+var userAlgs = []string{jwks.RS256, jwks.ES256, jwks.EdDSA, jwks.HS256}
+
+// judge says whether raw is a user's access token for the audience.
+func (a *API) judge(raw, audience string) verified {
+	app, _ := identity.ParseID(audience)
+	t, err := token.Verify(a.Keys, client.ID(app), userAlgs, raw)
+	var c anyClaims
+	if err == nil {
+		err = t.Claims(&c)
+	}
+	switch {
+	case err != nil:
+		return verified{Error: notValid(err)}
+	case c.TokenType != "" || c.Subject == "":
+		return verified{Error: "Invalid token"}
+	case c.Audience != audience && c.Audience != app:
+		return verified{Error: "Invalid audience"}
+	case !slices.Contains(a.Issuers, c.Issuer):
+		return verified{Error: "Invalid issuer"}
+	}
+	if err := t.CheckTimes(a.Now(), 0); err != nil {
+		return verified{Error: notValid(err)}
+	}
+	return verified{Valid: true, Claims: t.Payload}
+}
