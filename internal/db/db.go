@@ -43,6 +43,8 @@ var (
 	errDone   = errors.New("db: transaction is over")
 	errBusy   = errors.New("db: statement inside a row of another statement")
 	errClosed = fmt.Errorf("%w: closed", ErrUnavailable)
+	// errConnect is that no connection could be had; nothing was sent.
+	errConnect = fmt.Errorf("%w: no connection", ErrUnavailable)
 	// errUnknown is a commit that was sent and not answered.
 	errUnknown = fmt.Errorf("%w: outcome of commit unknown", ErrUnavailable)
 )
@@ -60,9 +62,9 @@ const (
 // Faults for Options.Fault to return. Anything else it returns fails the step as it is.
 var (
 	// ErrSerialization has the effect of SQLSTATE 40001 from the engine.
-	ErrSerialization = errors.New("db: serialization failure")
+	ErrSerialization = fmt.Errorf("%w: serialization failure", ErrUnavailable)
 	// ErrConnectionLost cuts the connection at that step.
-	ErrConnectionLost = errors.New("db: connection lost")
+	ErrConnectionLost = fmt.Errorf("%w: connection lost", ErrUnavailable)
 )
 
 // Options are what tests change beneath the transactions; the zero value is normal service.
@@ -83,13 +85,13 @@ type engine interface {
 	name() string
 	read(ctx context.Context, fn func(context.Context, *Tx) error) error
 	write(ctx context.Context, fn func(context.Context, *Tx) error) error
+	// ledger makes the table of migrations if it is missing, and hasLedger is the query
+	// that counts it: 0 or 1.
+	ledger(ctx context.Context) error
+	hasLedger() string
 	// script runs a migration once: it records name and runs text in one transaction,
 	// and reports false when name was recorded already.
 	script(ctx context.Context, name, text string) (bool, error)
-	// ledger makes the table of migrations if it is missing.
-	ledger(ctx context.Context) error
-	// tables counts the tables called migrations in the schema in use: 0 or 1.
-	ledgerQuery() string
 	pool() (open, inUse, limit int)
 	close() error
 }

@@ -32,7 +32,7 @@ func (d *DB) Schema(ctx context.Context) (Schema, error) {
 	err := d.Read(ctx, func(ctx context.Context, tx *Tx) error {
 		var err error
 		applied = nil
-		n, err := One(ctx, tx, Int, d.engine.ledgerQuery())
+		n, err := One(ctx, tx, Int, d.engine.hasLedger())
 		if err != nil || n == 0 {
 			return err
 		}
@@ -101,7 +101,7 @@ func names() []string {
 
 const makeLedger = `CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at BIGINT NOT NULL)`
 
-func (e *sqliteEngine) ledgerQuery() string {
+func (e *sqliteEngine) hasLedger() string {
 	return `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'migrations'`
 }
 
@@ -112,6 +112,10 @@ func (e *sqliteEngine) ledger(ctx context.Context) error {
 	})
 }
 
+// rowKey makes a BIGINT key the row's own number, which SQLite does for this one spelling
+// only: else the key is an index beside the table, and each look-up goes through both.
+var rowKey = strings.NewReplacer("BIGINT PRIMARY KEY", "INTEGER PRIMARY KEY")
+
 func (e *sqliteEngine) script(ctx context.Context, name, text string) (bool, error) {
 	did := false
 	err := e.writer.do(ctx, func(ctx context.Context, tx *Tx) error {
@@ -120,44 +124,47 @@ func (e *sqliteEngine) script(ctx context.Context, name, text string) (bool, err
 		if did = n == 1; err != nil || !did {
 			return err
 		}
-		return tx.after(sqliteErr(sqlitex.ExecuteScript(e.writer.conn.Conn, text, nil)))
+		return tx.after(sqliteErr(sqlitex.ExecuteScript(e.writer.conn.Conn, rowKey.Replace(text), nil)))
 	})
 	return did && err == nil, err
 }
 
-func (e *pgEngine) ledgerQuery() string {
+func (e *pgEngine) hasLedger() string {
 	return `SELECT count(*) FROM pg_catalog.pg_tables WHERE schemaname = current_schema() AND tablename = 'migrations'`
 }
 
 // ledger may meet another node's: IF NOT EXISTS looks before it locks, and the loser gets
-// a unique violation from the catalogue. The second look finds the table.
+// an error of the catalogue. Its second look finds the table.
 func (e *pgEngine) ledger(ctx context.Context) error {
 	for try := 1; ; try++ {
 		_, err := e.conns.Exec(ctx, makeLedger)
 		pg, ok := errors.AsType[*pgconn.PgError](err)
-		if !ok || try == maxTries || pg.Code != "23505" && pg.Code != "42P07" {
+		raced := ok && (pg.Code == "23505" || pg.Code == "42P07") // unique_violation, duplicate_table
+		if !raced || try == maxTries {
 			return pgErr(err)
 		}
 	}
 }
 
 func (e *pgEngine) script(ctx context.Context, name, text string) (did bool, err error) {
-	// A migration may take long, and may wait for the node that got there first.
-	err = e.retry(ctx, func() error {
+	err = e.retry(ctx, func(budget context.Context) (verdict, error) {
 		did = false
-		p := &pgTx{engine: e, caller: ctx, work: ctx}
+		// No bound on the work: a migration may be long, or wait for another node's.
+		p := &pgTx{engine: e, caller: ctx, budget: budget, work: ctx}
 		defer p.end()
 		n, err := p.exec(ctx, `INSERT INTO migrations (name, applied_at)
 			VALUES ($1, CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)) ON CONFLICT DO NOTHING`, []any{name})
 		if err != nil || n == 0 {
-			return err
+			return judge(err), err
 		}
 		did = true
 		// The simple protocol takes many statements at once.
 		if _, err := p.conn.Conn().PgConn().Exec(ctx, text).ReadAll(); err != nil {
-			return pgErr(err)
+			err = p.failed(err)
+			return judge(err), err
 		}
-		return p.commit()
+		err = p.commit()
+		return judge(err), err
 	})
 	return did && err == nil, err
 }

@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
+	"io"
+	"net"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -14,68 +15,63 @@ func pgErr(err error) error {
 	if err == nil {
 		return nil
 	}
-	pg, ok := errors.AsType[*pgconn.PgError](err)
-	if !ok {
-		if lostConnection(err) {
-			return fmt.Errorf("%w: %w: %w", ErrUnavailable, ErrConnectionLost, err)
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		if kind := sqlState(pg); kind != nil {
+			return fmt.Errorf("%w: %w", kind, err)
 		}
 		return err
 	}
-	switch {
-	case pg.Code == "23505":
-		return fmt.Errorf("%w: %w", ErrConflict, err)
-	case pg.Code == "23503":
-		return fmt.Errorf("%w: %w", ErrReference, err)
-	case pg.Code == "40001", pg.Code == "40P01":
-		return fmt.Errorf("%w: %w: %w", ErrUnavailable, ErrSerialization, err)
-	case gone(pg.Code), pg.Code == "40003":
-		return fmt.Errorf("%w: %w: %w", ErrUnavailable, ErrConnectionLost, err)
-	case pg.Code[:2] == "53", pg.Code == "55P03", pg.Code == "57014":
-		// Disk full, out of memory, too many connections; lock or statement timeout.
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	if connectionError(err) {
+		return fmt.Errorf("%w: %w", ErrConnectionLost, err)
 	}
 	return err
 }
 
-// gone says that the server behind this connection no longer takes writes: it is
-// stopping (57P01 to 57P03), was demoted (25006) or lost the connection (08xxx).
-func gone(code string) bool {
-	switch code {
-	case "57P01", "57P02", "57P03", "57P05", "25006":
+// sqlState sorts the codes of PostgreSQL's appendix A; nil is a plain error.
+func sqlState(pg *pgconn.PgError) error {
+	switch pg.Code {
+	case "23505": // unique_violation
+		return ErrConflict
+	case "23503": // foreign_key_violation
+		return ErrReference
+	case "40001", "40P01": // serialization_failure, deadlock_detected
+		return ErrSerialization
+	case "25006", "57P01", "57P02", "57P03", "57P05", "40003":
+		// Demoted to a standby, stopping, starting, cut for idling, outcome not known.
+		return ErrConnectionLost
+	case "26000": // a pooler or DISCARD ALL took the prepared statement away
+		return ErrConnectionLost
+	case "0A000":
+		// A migration changed the columns under a prepared statement.
+		if pg.Routine == "RevalidateCachedQuery" {
+			return ErrConnectionLost
+		}
+	case "55P03", "57014": // lock or statement timeout set by the operator
+		return ErrUnavailable
+	}
+	switch class := pg.Code[:min(2, len(pg.Code))]; class {
+	case "08": // connection_exception
+		return ErrConnectionLost
+	case "53", "58": // out of disk, memory or connections; a failing disk
+		return ErrUnavailable
+	}
+	return nil
+}
+
+// connectionError says that err, which is not the server's, is the connection's.
+func connectionError(err error) bool {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.EOF) ||
+		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		pgconn.SafeToRetry(err) || pgconn.Timeout(err) {
 		return true
 	}
-	return len(code) == 5 && code[:2] == "08"
+	_, ok := errors.AsType[net.Error](err)
+	return ok
 }
 
-// lostConnection says that err is the connection's, not the statement's.
-func lostConnection(err error) bool {
-	var safe interface{ SafeToRetry() bool }
-	var netErr interface{ Timeout() bool }
-	return errors.As(err, &safe) || errors.As(err, &netErr) || pgconn.Timeout(err) ||
-		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errConnect)
-}
-
-// refused says that err is the server's own answer over a connection that lives on, so
-// that a commit which got it did not happen.
+// refused says that err is the server's answer over a connection that lives on, so that a
+// commit which got it did not happen.
 func refused(err error) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && pg.Severity == "ERROR" && pg.Code != "40003"
-}
-
-// again says that nothing was committed and that another run may succeed.
-func again(err error) bool {
-	if errors.Is(err, errUnknown) {
-		return false
-	}
-	return errors.Is(err, ErrSerialization) || unreachable(err)
-}
-
-// unreachable says that err is for want of a working connection.
-func unreachable(err error) bool {
-	return errors.Is(err, ErrConnectionLost) || errors.Is(err, errConnect)
-}
-
-func poolSizeGiven(raw string) bool {
-	u, err := url.Parse(raw)
-	return err == nil && u.Query().Has("pool_max_conns")
+	return ok && pg.SeverityUnlocalized == "ERROR" && pg.Code != "40003"
 }

@@ -19,6 +19,7 @@ type sqliteEngine struct {
 	stats  *counters
 
 	slots chan struct{} // one element a reader in use
+	quit  chan struct{} // closed by close
 	mu    sync.Mutex
 	idle  []*conn // the most recently used last: its cache is warm
 	shut  bool
@@ -40,17 +41,17 @@ func openSQLite(ctx context.Context, path string, o Options, stats *counters) (e
 	if err := f.Close(); err != nil {
 		return nil, fmt.Errorf("%w: open sqlite database: %w", ErrUnavailable, err)
 	}
-	c, err := openConn(path, false)
+	c, err := openWriter(path)
 	if err != nil {
 		return nil, err
 	}
-	e := &sqliteEngine{
+	return &sqliteEngine{
 		path:   path,
 		stats:  stats,
 		slots:  make(chan struct{}, runtime.GOMAXPROCS(0)+2),
+		quit:   make(chan struct{}),
 		writer: newWriter(path, c, o.Fault, stats),
-	}
-	return e, nil
+	}, nil
 }
 
 func (e *sqliteEngine) name() string { return "sqlite" }
@@ -59,23 +60,20 @@ func (e *sqliteEngine) write(ctx context.Context, fn func(context.Context, *Tx) 
 	return e.writer.do(ctx, fn)
 }
 
-func (e *sqliteEngine) read(ctx context.Context, fn func(context.Context, *Tx) error) (err error) {
+func (e *sqliteEngine) read(ctx context.Context, fn func(context.Context, *Tx) error) error {
 	select {
 	case e.slots <- struct{}{}:
-	default:
-		select {
-		case e.slots <- struct{}{}:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-e.quit:
+		return errClosed
 	}
 	defer func() { <-e.slots }()
 	c, err := e.take()
 	if err != nil {
 		return err
 	}
-	// Also when fn panics: the connection must come back without a transaction.
-	defer func() { e.put(c) }()
+	defer e.put(c) // also when fn panics
 	if err := c.do("BEGIN"); err != nil {
 		return err
 	}
@@ -98,9 +96,10 @@ func (e *sqliteEngine) take() (*conn, error) {
 		return c, nil
 	}
 	e.mu.Unlock()
-	return openConn(e.path, true)
+	return openReader(e.path)
 }
 
+// put ends the transaction of c and keeps c for the next reader, if it is fit.
 func (e *sqliteEngine) put(c *conn) {
 	if !c.AutocommitEnabled() {
 		if err := c.do("COMMIT"); err != nil {
@@ -133,14 +132,16 @@ func (e *sqliteEngine) close() error {
 	}
 	e.shut = true
 	e.mu.Unlock()
-	for range cap(e.slots) { // every reader has come back
+	close(e.quit)
+	for range cap(e.slots) { // until every reader has come back
 		e.slots <- struct{}{}
 	}
 	var errs []error
 	for _, c := range e.idle {
 		errs = append(errs, c.Close())
 	}
-	// Last, so that it is the last connection and empties the write-ahead log.
+	e.idle = nil
+	// Last, because the last connection to close empties the write-ahead log.
 	return errors.Join(append(errs, e.writer.close())...)
 }
 
@@ -157,8 +158,12 @@ func sqliteErr(err error) error {
 		return fmt.Errorf("%w: %w", ErrReference, err)
 	}
 	switch code.ToPrimary() {
-	case sqlite.ResultBusy, sqlite.ResultFull:
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	case sqlite.ResultBusy:
+		return fmt.Errorf("%w: another process holds the lock: %w", ErrUnavailable, err)
+	case sqlite.ResultFull:
+		return fmt.Errorf("%w: disk full: %w", ErrUnavailable, err)
+	case sqlite.ResultCorrupt, sqlite.ResultNotADB:
+		return fmt.Errorf("%w: the file is damaged: %w", ErrUnavailable, err)
 	}
 	if damaged(err) {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)

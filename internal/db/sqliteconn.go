@@ -19,15 +19,16 @@ const (
 )
 
 // pragmas are the settings of every connection. FULL makes a commit survive a power cut;
-// committing in groups pays for it. The page caches are small because the file is mapped:
-// a reader's own cache is emptied by every commit anyway.
+// committing in groups pays for it. LIKE tells case apart, as PostgreSQL's does. The page
+// caches are small because each commit of the writer empties those of the readers; the
+// file is not mapped because each would then map it anew as well, which costs more than
+// reading the few pages of a look-up.
 var pragmas = []string{
-	"PRAGMA journal_mode = WAL",
 	"PRAGMA synchronous = FULL",
 	"PRAGMA foreign_keys = ON",
 	"PRAGMA temp_store = MEMORY",
 	"PRAGMA cache_size = -2000",
-	"PRAGMA mmap_size = 67108864",
+	"PRAGMA case_sensitive_like = ON",
 }
 
 // conn is one SQLite connection with its prepared statements. It is used by one goroutine
@@ -46,26 +47,67 @@ type stmt struct {
 	changes bool  // INSERT, UPDATE or DELETE
 }
 
-func openConn(path string, reader bool) (*conn, error) {
-	raw, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate)
+// openWriter opens the connection that writes, and puts a new file into WAL mode.
+func openWriter(path string) (*conn, error) {
+	c, err := openConn(path, pragmas...)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.useWAL(); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// openReader opens a connection that refuses to write.
+func openReader(path string) (*conn, error) {
+	c, err := openConn(path, pragmas...)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.do("PRAGMA query_only = ON"); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func openConn(path string, setup ...string) (*conn, error) {
+	// Without OpenURI a path is taken as it is, also one with ? or %.
+	raw, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
 	if err != nil {
 		return nil, sqliteErr(err)
 	}
 	raw.SetBusyTimeout(busyTimeout)
 	c := &conn{Conn: raw, stmts: make(map[string]*stmt)}
-	for _, p := range pragmas {
-		if err := c.do(p); err != nil {
-			raw.Close()
-			return nil, fmt.Errorf("%s: %w", p, err)
-		}
-	}
-	if reader {
-		if err := c.do("PRAGMA query_only = ON"); err != nil {
-			raw.Close()
-			return nil, err
+	for _, s := range setup {
+		if err := c.do(s); err != nil {
+			c.Close()
+			return nil, fmt.Errorf("%s: %w", s, err)
 		}
 	}
 	return c, nil
+}
+
+// useWAL turns on the write-ahead log, or finds it on. Another process that does so at
+// the same moment makes SQLite answer busy at once, without the busy timeout.
+func (c *conn) useWAL() error {
+	for try := 1; ; try++ {
+		mode := ""
+		err := c.query(context.Background(), "PRAGMA journal_mode = WAL", nil, func(r Row) bool {
+			return r.Scan(&mode) != nil
+		})
+		switch {
+		case err == nil && mode == "wal":
+			return nil
+		case err == nil:
+			return fmt.Errorf("%w: the file system of the database has no shared memory for WAL mode", ErrUnavailable)
+		case try == maxTries || sqlite.ErrCode(err).ToPrimary() != sqlite.ResultBusy:
+			return err
+		}
+		time.Sleep(busyTimeout / 100)
+	}
 }
 
 // prepare gives the statement for query, made once per connection.

@@ -9,12 +9,11 @@ import (
 // Tx is one transaction, valid until the function that got it returns. It belongs to the
 // goroutine of that function.
 type Tx struct {
-	run   runner
-	fault func(Step) error
-	read  bool // takes only SELECT and WITH
-	busy  bool // a row is being scanned
-	done  bool // the function has returned
-	err   error
+	run  runner
+	read bool  // takes only SELECT and WITH
+	busy bool  // a row is being scanned
+	done bool  // the function has returned
+	err  error // of the first statement that failed
 }
 
 // runner runs statements on the connection of one transaction.
@@ -131,13 +130,7 @@ func (t *Tx) before(ctx context.Context, query string) error {
 	}
 	// The end of ctx is noticed between statements, never in the middle of one: cutting
 	// a statement short would cost its connection.
-	if err := ctx.Err(); err != nil {
-		return t.after(err)
-	}
-	if t.fault != nil {
-		return t.after(t.fault(BeforeStatement))
-	}
-	return nil
+	return t.after(ctx.Err())
 }
 
 // after remembers the first failure. PostgreSQL refuses every statement after one that

@@ -210,7 +210,7 @@ CREATE TABLE jobs (
   last_error TEXT NOT NULL,
   created_at BIGINT NOT NULL
 );
-CREATE INDEX jobs_due ON jobs (run_at) WHERE NOT dead;
+CREATE INDEX jobs_due ON jobs (kind, run_at) WHERE NOT dead;
 
 CREATE TABLE webhooks (
   id         TEXT PRIMARY KEY,
