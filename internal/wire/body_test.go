@@ -262,7 +262,7 @@ func FuzzReadForm(f *testing.F) {
 			}
 			return
 		}
-		for _, pair := range strings.Split(text, "&") {
+		for pair := range strings.SplitSeq(text, "&") {
 			name, _, _ := strings.Cut(pair, "=")
 			if strings.ContainsAny(p.String(name), "\x00") || p.Err() != nil {
 				t.Fatalf("%q: %v", text, p.Err())

@@ -166,15 +166,14 @@ func (p *parser) object(depth int) (node, error) {
 				seen[s] = struct{}{}
 			}
 		}
-		twice := false
-		if seen == nil {
-			twice = n.member(name) != nil
-		} else {
-			_, twice = seen[name]
-			seen[name] = struct{}{}
-		}
-		if twice {
+		if seen == nil && n.member(name) != nil {
 			return n, errDuplicate
+		}
+		if seen != nil {
+			if _, twice := seen[name]; twice {
+				return n, errDuplicate
+			}
+			seen[name] = struct{}{}
 		}
 		p.space()
 		if !p.accept(':') {

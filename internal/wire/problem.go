@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -64,14 +65,7 @@ func Min(n int) Rule { return ruleMin | Rule(max(n, 0)) }
 // Max asks for at most n, counted as Min does.
 func Max(n int) Rule { return ruleMax | Rule(max(n, 0)) }
 
-func isRequired(rules []Rule) bool {
-	for _, r := range rules {
-		if r == Required {
-			return true
-		}
-	}
-	return false
-}
+func isRequired(rules []Rule) bool { return slices.Contains(rules, Required) }
 
 // sheet collects the problems of one request.
 type sheet struct{ list Problems }

@@ -11,6 +11,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -58,7 +59,7 @@ func summarize(in io.Reader, out io.Writer, checks []string) (ok bool, err error
 		if line != "" {
 			r.line(line)
 		}
-		if err == io.EOF { //nolint:errorlint // bufio returns it bare
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -59,21 +59,29 @@ type outgoing struct {
 	keepCookies                bool
 }
 
+// reply is a response that was read to its end.
+type reply struct {
+	status  int
+	header  http.Header
+	cookies []*http.Cookie
+	body    string
+}
+
 func (p *player) exchange(s step) error {
 	q, err := p.prepare(s)
 	if err != nil {
 		return err
 	}
-	resp, body, err := p.send(q)
+	got, err := p.send(q)
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", q.method, q.target, err)
 	}
 	if q.keepCookies {
-		for _, c := range resp.Cookies() {
+		for _, c := range got.cookies {
 			p.jar.set(c, q.path, p.stage.Host.Now())
 		}
 	}
-	if err := p.compare(s.want, resp, body); err != nil {
+	if err := p.compare(s.want, got); err != nil {
 		return fmt.Errorf("%s %s: %w", q.method, q.target, err)
 	}
 	return nil
@@ -125,12 +133,12 @@ func (p *player) prepare(s step) (q outgoing, err error) {
 
 // send writes the request by hand: net/http's client would refuse or repair some
 // of what a transcript has to show.
-func (p *player) send(q outgoing) (*http.Response, string, error) {
+func (p *player) send(q outgoing) (reply, error) {
 	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
 	defer cancel()
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", p.addr)
 	if err != nil {
-		return nil, "", err
+		return reply{}, err
 	}
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
@@ -149,31 +157,31 @@ func (p *player) send(q outgoing) (*http.Response, string, error) {
 	_, writeErr := io.WriteString(conn, text.String())
 	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: q.method})
 	if err != nil {
-		return nil, "", cmp.Or(writeErr, err)
+		return reply{}, cmp.Or(writeErr, err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	return resp, string(body), err
+	return reply{resp.StatusCode, resp.Header, resp.Cookies(), string(body)}, err
 }
 
 // compare holds a response against what is wanted. A status that differs is
 // shown with the body, which usually says why.
-func (p *player) compare(want answer, resp *http.Response, body string) error {
-	if resp.StatusCode != want.status {
-		return fmt.Errorf("got  %d %s\nwant %d %s", resp.StatusCode, body, want.status, p.vars.known(want.body))
+func (p *player) compare(want answer, got reply) error {
+	if got.status != want.status {
+		return fmt.Errorf("got  %d %s\nwant %d %s", got.status, got.body, want.status, p.vars.known(want.body))
 	}
 	for _, h := range want.headers {
-		if err := p.header(h, resp.Header[http.CanonicalHeaderKey(h.name)]); err != nil {
+		if err := p.header(h, got.header[http.CanonicalHeaderKey(h.name)]); err != nil {
 			return err
 		}
 	}
 	for _, name := range want.absent {
-		if vs := resp.Header[http.CanonicalHeaderKey(name)]; vs != nil {
+		if vs := got.header[http.CanonicalHeaderKey(name)]; vs != nil {
 			return fmt.Errorf("header %s: got %q, want none", name, vs)
 		}
 	}
 	for _, pattern := range want.holds {
-		if err := p.vars.holds(pattern, body); err != nil {
+		if err := p.vars.holds(pattern, got.body); err != nil {
 			return fmt.Errorf("body:\n%w", err)
 		}
 	}
@@ -182,11 +190,11 @@ func (p *player) compare(want answer, resp *http.Response, body string) error {
 	case want.any || !want.given && (redirect || len(want.holds) > 0):
 		return nil
 	case strings.HasPrefix(want.body, "{") || strings.HasPrefix(want.body, "["):
-		if t := resp.Header.Get("Content-Type"); !strings.Contains(t, "json") {
+		if t := got.header.Get("Content-Type"); !strings.Contains(t, "json") {
 			return fmt.Errorf("a JSON body has Content-Type %q", t)
 		}
 	}
-	if err := p.vars.match(want.body, body); err != nil {
+	if err := p.vars.match(want.body, got.body); err != nil {
 		return fmt.Errorf("body:\n%w", err)
 	}
 	return nil
