@@ -62,8 +62,10 @@ func (r *Ring) Set(keys []Key, now time.Time) {
 	// The active key comes first: a relying party too simple to look at kid
 	// takes the first one.
 	rank := map[State]int{Active: 0, Next: 1, Retired: 2}
+	// A relying party that never looks at the kid takes the first key, and such
+	// a one knows RSA: so the active key comes first, and RS256 before the rest.
 	slices.SortFunc(s.keys, func(a, b Key) int {
-		return cmp.Or(cmp.Compare(rank[a.State], rank[b.State]), cmp.Compare(a.Alg, b.Alg), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(rank[a.State], rank[b.State]), cmp.Compare(order(a), order(b)), cmp.Compare(a.ID, b.ID))
 	})
 	if old := r.current.Load(); old != nil {
 		if slices.EqualFunc(old.keys, s.keys, same) {
@@ -166,3 +168,6 @@ func (r *Ring) Document(algs ...string) (body []byte, etag string) {
 	d := s.documents[mask]
 	return d.body, d.etag
 }
+
+// order is a key's place among those of its state.
+func order(k Key) int { return slices.Index(asymmetric, k.Alg) }

@@ -69,7 +69,7 @@ func (c *Core) ClientCredentials(ctx context.Context, in ClientCredentialsIn) (S
 	if err != nil {
 		return ServiceToken{}, err
 	}
-	if !client.VerifySecret(c.Key, cl, in.Secret) || !cl.Active {
+	if !cl.VerifySecret(c.Key, in.Secret) || !cl.Active {
 		return ServiceToken{}, c.failed(ctx, cl, in)
 	}
 	scope, err := granted(in.Scope, in.Known)

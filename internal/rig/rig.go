@@ -23,6 +23,7 @@ import (
 	"sallyport/internal/oauth"
 	"sallyport/internal/password"
 	"sallyport/internal/secret"
+	"sallyport/internal/self"
 	"sallyport/internal/signin"
 	"sallyport/internal/wire"
 )
@@ -41,6 +42,7 @@ type Rig struct {
 	Keys      *jwks.Ring
 	SignIn    *signin.Core
 	OAuth     *oauth.Core
+	Self      *self.Core
 	Jobs      *job.Runner
 	Sink      *mailtest.Sink
 
@@ -82,6 +84,7 @@ func New(t testing.TB, d *db.DB) *Rig {
 	}
 	r.SignIn = &signin.Core{DB: d, Now: r.Now, Key: key, Passwords: r.Passwords}
 	r.OAuth = &oauth.Core{DB: d, Now: r.Now, Key: key}
+	r.Self = &self.Core{DB: d, Now: r.Now, Key: key, Passwords: r.Passwords, Issuer: "Keymaster"}
 	r.Jobs = r.runner()
 	r.loadKeys()
 	return r

@@ -14,6 +14,7 @@ import (
 
 	"sallyport/internal/jwks"
 	"sallyport/internal/oauth"
+	"sallyport/internal/self"
 	"sallyport/internal/signin"
 	"sallyport/internal/wire"
 )
@@ -24,6 +25,7 @@ import (
 type API struct {
 	SignIn  *signin.Core
 	OAuth   *oauth.Core
+	Self    *self.Core
 	Keys    *jwks.Ring
 	Now     func() time.Time
 	Log     *slog.Logger
@@ -52,6 +54,7 @@ func (a *API) Routes() []wire.Route {
 		{Method: "POST", Pattern: "/auth/token", Handler: a.serviceToken},
 	})
 	routes = append(routes, wire.Route{Method: "GET", Pattern: "/auth/magic-link/verify", Handler: a.magicLinkVerify})
+	//routes = append(routes, a.accountRoutes()...)
 	routes = append(routes, public.Routes([]wire.Route{
 		{Method: "GET", Pattern: "/.well-known/jwks.json", Handler: a.jwks},
 		{Method: "GET", Pattern: "/.well-known/openid-configuration", Handler: a.discovery},

@@ -24,7 +24,7 @@ const totpSecret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 // newAPI is the surface over a rig.
 func newAPI(r *rig.Rig) *keymaster.API {
 	return &keymaster.API{
-		SignIn: r.SignIn, OAuth: r.OAuth, Keys: r.Keys, Now: r.Now,
+		SignIn: r.SignIn, OAuth: r.OAuth, Self: r.Self, Keys: r.Keys, Now: r.Now,
 		Log: slog.New(slog.DiscardHandler), Issuers: []string{rig.Base},
 	}
 }
@@ -73,8 +73,11 @@ func stage(t *testing.T, d *db.DB) transcript.Stage {
 }
 
 func TestTranscripts(t *testing.T) {
-	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		transcript.Run(t, "testdata", func(t *testing.T) transcript.Stage { return stage(t, d) })
+	t.Run("sqlite", func(t *testing.T) {
+		transcript.Run(t, "testdata", func(t *testing.T) transcript.Stage { return stage(t, dbtest.SQLite(t)) })
+	})
+	t.Run("postgres", func(t *testing.T) {
+		transcript.Run(t, "testdata", func(t *testing.T) transcript.Stage { return stage(t, dbtest.Postgres(t)) })
 	})
 }
 

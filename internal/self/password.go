@@ -1,0 +1,140 @@
+package self
+
+import (
+	"context"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/client"
+	"sallyport/internal/db"
+	"sallyport/internal/fault"
+	"sallyport/internal/identity"
+	"sallyport/internal/job"
+	"sallyport/internal/mail"
+	"sallyport/internal/password"
+	"sallyport/internal/session"
+	"sallyport/internal/token"
+)
+
+// ChangePassword replaces the caller's password. Who has one shows it in
+// proof.Password; who has none, another proof. All other browser sessions and
+// all refresh tokens end.
+func (c *Core) ChangePassword(ctx context.Context, who Caller, proof Proof, fresh string) error {
+	var u identity.User
+	var policy client.PasswordPolicy
+	err := c.DB.Read(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+		if u, err = active(ctx, tx, who); err != nil {
+			return err
+		}
+		policy, err = client.PasswordOf(ctx, tx, u.ID)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if u.HasPassword() {
+		err = c.provePassword(ctx, who, proof, fault.CurrentPasswordWrong)
+	} else {
+		proof.Password = ""
+		err = c.prove(ctx, who, proof)
+	}
+	if err != nil {
+		return err
+	}
+	if err := password.Fault(password.Policy(policy).Check(fresh, u.Email, u.DisplayName)); err != nil {
+		return err
+	}
+	hash, err := c.Passwords.Hash(ctx, fresh)
+	if err != nil {
+		return password.Fault(err)
+	}
+	return c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		changed, err := identity.SetPassword(ctx, tx, u.ID, u.PasswordHash, hash, c.Now())
+		if err != nil {
+			return err
+		}
+		if !changed { // changed by somebody else since it was proved
+			return fault.New(fault.CurrentPasswordWrong)
+		}
+		if err := c.endOthers(ctx, tx, who, u); err != nil {
+			return err
+		}
+		if _, err := token.EndByUser(ctx, tx, u.ID); err != nil {
+			return err
+		}
+		if err := c.record(ctx, tx, who, u, audit.UserPasswordChanged, nil); err != nil {
+			return err
+		}
+		return job.EnqueueMail(ctx, tx, c.Key, mail.PasswordChanged, u.Email, mail.Data{Name: u.DisplayName}, c.Now())
+	})
+}
+
+// endOthers ends every browser session of the caller but the one they are in.
+func (c *Core) endOthers(ctx context.Context, tx *db.Tx, who Caller, u identity.User) error {
+	n, err := session.EndAll(ctx, tx, u.ID, who.Session.ID)
+	if err != nil || n == 0 {
+		return err
+	}
+	return c.record(ctx, tx, who, u, audit.UserLogout, nil)
+}
+
+// Sessions lists the caller's browser sessions, newest first.
+func (c *Core) Sessions(ctx context.Context, who Caller) ([]session.Session, error) {
+	var all []session.Session
+	err := c.DB.Read(ctx, func(ctx context.Context, tx *db.Tx) error {
+		if _, err := active(ctx, tx, who); err != nil {
+			return err
+		}
+		var err error
+		all, err = session.ByUser(ctx, tx, who.UserID, c.Now())
+		return err
+	})
+	return all, err
+}
+
+// EndSession ends one of the caller's browser sessions.
+func (c *Core) EndSession(ctx context.Context, who Caller, id session.ID) error {
+	return c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		u, err := active(ctx, tx, who)
+		if err != nil {
+			return err
+		}
+		ended, err := session.End(ctx, tx, u.ID, id)
+		if err != nil {
+			return err
+		}
+		if !ended {
+			return fault.New(fault.SessionUnknown)
+		}
+		return c.record(ctx, tx, who, u, audit.UserLogout, map[string]any{"session_id": string(id)})
+	})
+}
+
+// Unlink removes the caller's accounts at an upstream, unless that would leave
+// no way to sign in: a password, a verified address for magic links, or
+// another upstream.
+func (c *Core) Unlink(ctx context.Context, who Caller, proof Proof, upstream string) error {
+	if err := c.prove(ctx, who, proof); err != nil {
+		return err
+	}
+	return c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		u, err := active(ctx, tx, who)
+		if err != nil {
+			return err
+		}
+		removed, err := identity.Unlink(ctx, tx, u.ID, upstream)
+		if err != nil {
+			return err
+		}
+		if removed == 0 {
+			return fault.New(fault.LinkUnknown)
+		}
+		left, err := identity.Links(ctx, tx, u.ID)
+		if err != nil {
+			return err
+		}
+		if len(left) == 0 && !u.HasPassword() && !u.EmailVerified {
+			return fault.New(fault.LastSignInMethod) // rolls the removal back
+		}
+		return c.record(ctx, tx, who, u, audit.UserUnlinked, map[string]any{"upstream": upstream})
+	})
+}
