@@ -46,6 +46,8 @@ func sqlState(pg *pgconn.PgError) error {
 		if pg.Routine == "RevalidateCachedQuery" {
 			return ErrConnectionLost
 		}
+	case "08P01": // protocol_violation: a wrong number of arguments, in exec mode
+		return nil
 	case "55P03", "57014": // lock or statement timeout set by the operator
 		return ErrUnavailable
 	}

@@ -138,7 +138,9 @@ func (p *pgTx) commit() error {
 	}
 	tag, err := p.conn.Exec(p.work, "COMMIT")
 	if err != nil {
-		if refused(err) || pgconn.SafeToRetry(err) {
+		// pgconn.SafeToRetry is no help: after a connection that ended while its answer
+		// was awaited, it says that nothing was sent.
+		if refused(err) {
 			return p.failed(err)
 		}
 		p.engine.stats.unknown.Add(1)
@@ -158,8 +160,8 @@ func (p *pgTx) commit() error {
 	return nil
 }
 
-// step calls the test's fault. A lost connection is made true: whatever is sent next
-// meets it.
+// step calls the test's fault. A connection it loses before a statement is cut, and the
+// statement finds out by itself; before a commit the cut shows that nothing was sent.
 func (p *pgTx) step(s Step) error {
 	if p.engine.fault == nil || p.read {
 		return nil
@@ -167,7 +169,9 @@ func (p *pgTx) step(s Step) error {
 	err := p.engine.fault(s)
 	if errors.Is(err, ErrConnectionLost) {
 		p.cut()
-		return nil
+		if s == BeforeStatement {
+			return nil
+		}
 	}
 	return err
 }
@@ -179,7 +183,7 @@ func (p *pgTx) cut() { p.conn.Conn().PgConn().Conn().Close() }
 func (p *pgTx) failed(err error) error {
 	err = pgErr(err)
 	if errors.Is(err, ErrConnectionLost) {
-		p.conn.Conn().PgConn().Conn().Close()
+		p.cut()
 		p.engine.conns.Reset()
 	}
 	return err

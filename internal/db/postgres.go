@@ -18,19 +18,20 @@ const (
 	// tryTime bounds the waits for a connection and the pauses between the runs of one
 	// function; when it is over the caller hears that the server is not to be had.
 	tryTime = 5 * time.Second
-	// workTime bounds the statements of one run: no transaction here has slow work, so
-	// longer means a server that is frozen or cut off.
+	// workTime is pgEngine.workTime: no transaction here has slow work, so longer means a
+	// server that is frozen or cut off.
 	workTime = 10 * time.Second
-	// lossesMax bounds the runs that ended with a lost connection. The pool is emptied at
-	// each, so the next run shows whether there is a server at all.
-	lossesMax = 4
+	// lossesMax bounds the runs that ended with a lost connection; with their pauses that
+	// is more than a second, which bridges a restart of the server.
+	lossesMax = 10
 )
 
 // pgEngine is a PostgreSQL server, or several of which one is the primary.
 type pgEngine struct {
-	conns *pgxpool.Pool
-	fault func(Step) error
-	stats *counters
+	conns    *pgxpool.Pool
+	workTime time.Duration // bounds the statements of one run
+	fault    func(Step) error
+	stats    *counters
 }
 
 func openPostgres(ctx context.Context, raw string, o Options, stats *counters) (engine, error) {
@@ -56,7 +57,7 @@ func openPostgres(ctx context.Context, raw string, o Options, stats *counters) (
 	if err != nil {
 		return nil, fmt.Errorf("db: %w", err)
 	}
-	return &pgEngine{conns: pool, fault: o.Fault, stats: stats}, nil
+	return &pgEngine{conns: pool, workTime: workTime, fault: o.Fault, stats: stats}, nil
 }
 
 func (e *pgEngine) name() string { return "postgres" }
@@ -149,9 +150,9 @@ func (e *pgEngine) retry(ctx context.Context, run func(budget context.Context) (
 // once runs fn in one transaction, whose connection is taken at its first statement.
 func (e *pgEngine) once(ctx, budget context.Context, fn func(context.Context, *Tx) error, read bool) (verdict, error) {
 	// The end of ctx is noticed between statements (Tx.before). A statement under way is
-	// bounded by workTime only: to stop one costs its connection, and to stop a commit
+	// bounded by e.workTime only: to stop one costs its connection, and to stop a commit
 	// costs the knowledge of its outcome.
-	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), workTime)
+	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.workTime)
 	defer cancel()
 	p := &pgTx{engine: e, caller: ctx, budget: budget, work: work, read: read}
 	defer p.end() // also when fn panics

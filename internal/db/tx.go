@@ -174,7 +174,7 @@ func notLetter(r rune) bool { return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z'
 // firstWord is the first word of query in capitals, past white space and comments.
 func firstWord(query string) string {
 	for {
-		query = strings.TrimLeft(query, " \t\r\n(")
+		query = strings.TrimLeft(query, " \t\r\n")
 		if !strings.HasPrefix(query, "--") {
 			break
 		}

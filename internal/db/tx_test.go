@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,11 +14,9 @@ import (
 	"sallyport/internal/db/dbtest"
 )
 
-const insertSetting = `INSERT INTO settings (name, value, updated_at) VALUES ($1, $2, $3)`
-
 func set(name, value string) func(context.Context, *db.Tx) error {
 	return func(ctx context.Context, tx *db.Tx) error {
-		_, err := tx.Exec(ctx, insertSetting, name, value, 1)
+		_, err := tx.Exec(ctx, `INSERT INTO settings (name, value, updated_at) VALUES ($1, $2, 1)`, name, value)
 		return err
 	}
 }
@@ -24,8 +24,7 @@ func set(name, value string) func(context.Context, *db.Tx) error {
 func settings(t *testing.T, d *db.DB) []string {
 	t.Helper()
 	var names []string
-	err := d.Read(context.Background(), func(ctx context.Context, tx *db.Tx) error {
-		var err error
+	err := d.Read(context.Background(), func(ctx context.Context, tx *db.Tx) (err error) {
 		names, err = db.All(ctx, tx, db.Text, `SELECT name FROM settings ORDER BY name`)
 		return err
 	})
@@ -35,11 +34,351 @@ func settings(t *testing.T, d *db.DB) []string {
 	return names
 }
 
-func TestGuardedUpdateHasOneWinner(t *testing.T) {
+func TestParametersAreBoundByNumber(t *testing.T) {
+	modes(t, func(t *testing.T, d *db.DB) {
+		write(t, d, func(ctx context.Context, tx *db.Tx) error {
+			_, err := tx.Exec(ctx, `INSERT INTO settings (value, name, updated_at) VALUES ($2, $1, $3)`, "n", "v", 7)
+			return err
+		})
+		// Eleven of them, out of order and repeated: $10 is neither $1 nor the tenth in the text.
+		query := `SELECT name FROM settings WHERE name = $11 AND updated_at = $2 AND value = $10 AND name = $11
+			AND '1' = $1 AND '3' = $3 AND '4' = $4 AND '5' = $5 AND '6' = $6 AND '7' = $7 AND '8' = $8 AND '9' = $9 AND value = $10`
+		err := d.Read(t.Context(), func(ctx context.Context, tx *db.Tx) error {
+			for range 2 { // the second finds the statement prepared
+				got, err := db.One(ctx, tx, db.Text, query, "1", 7, "3", "4", "5", "6", "7", "8", "9", "v", "n")
+				if err != nil || got != "n" {
+					return fmt.Errorf("got %q, %w", got, err)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestNestedTransactionFails(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		if err := d.Write(t.Context(), set("code", "fresh")); err != nil {
+		inner := func(context.Context, *db.Tx) error { return nil }
+		doors := []func(context.Context, func(context.Context, *db.Tx) error) error{d.Read, d.Write}
+		for _, outer := range doors {
+			for _, second := range doors {
+				err := outer(t.Context(), func(ctx context.Context, tx *db.Tx) error {
+					if second(ctx, inner) == nil {
+						t.Error("a transaction opened inside another")
+					}
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	})
+}
+
+func TestConstraintsAreNamed(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		user := func(ctx context.Context, tx *db.Tx) error {
+			_, err := tx.Exec(ctx, `INSERT INTO users (id, display_name, given_name, family_name, status, password_hash, created_at, updated_at)
+				VALUES ('u', '', '', '', 'active', '', 0, 0)`)
+			return err
+		}
+		email := func(user string) func(ctx context.Context, tx *db.Tx) error {
+			return func(ctx context.Context, tx *db.Tx) error {
+				_, err := tx.Exec(ctx, `INSERT INTO emails (address, user_id, is_primary, created_at) VALUES ($1, $2, TRUE, 0)`, user+"@example.com", user)
+				return err
+			}
+		}
+		write(t, d, user)
+		write(t, d, email("u"))
+		if err := d.Write(t.Context(), user); !errors.Is(err, db.ErrConflict) {
+			t.Errorf("second user: got %v, want ErrConflict", err)
+		}
+		if err := d.Write(t.Context(), email("nobody")); !errors.Is(err, db.ErrReference) {
+			t.Errorf("email of nobody: got %v, want ErrReference", err)
+		}
+		err := d.Write(t.Context(), func(ctx context.Context, tx *db.Tx) error {
+			_, err := tx.Exec(ctx, `UPDATE users SET status = 'absent' WHERE id = 'u'`)
+			return err
+		})
+		if err == nil || errors.Is(err, db.ErrConflict) || errors.Is(err, db.ErrReference) || errors.Is(err, db.ErrUnavailable) {
+			t.Errorf("failed check: got %v, want a plain error", err)
+		}
+		write(t, d, func(ctx context.Context, tx *db.Tx) error {
+			n, err := tx.Exec(ctx, `DELETE FROM users WHERE id = 'u'`)
+			if n != 1 { // the cascade is not counted
+				t.Errorf("delete: %d rows, want 1", n)
+			}
+			left, err2 := db.One(ctx, tx, db.Int, `SELECT count(*) FROM emails`)
+			if left != 0 {
+				t.Errorf("%d emails left, want 0", left)
+			}
+			return errors.Join(err, err2)
+		})
+	})
+}
+
+func TestFailedStatementSpoilsTheTransaction(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		write(t, d, set("taken", ""))
+		err := d.Write(t.Context(), func(ctx context.Context, tx *db.Tx) error {
+			if err := set("mine", "")(ctx, tx); err != nil {
+				return err
+			}
+			if err := set("taken", "")(ctx, tx); !errors.Is(err, db.ErrConflict) {
+				t.Errorf("got %v, want ErrConflict", err)
+			}
+			if err := set("other", "")(ctx, tx); err == nil {
+				t.Error("a statement ran after one that failed")
+			}
+			if _, err := db.One(ctx, tx, db.Int, `SELECT 1`); err == nil {
+				t.Error("a query ran after one that failed")
+			}
+			return nil
+		})
+		if !errors.Is(err, db.ErrConflict) {
+			t.Errorf("dropped error: got %v, want ErrConflict", err)
+		}
+		if got := settings(t, d); !slices.Equal(got, []string{"taken"}) {
+			t.Errorf("rows %v, want taken", got)
+		}
+	})
+}
+
+func TestOneTakesTheFirstRow(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		for _, n := range []string{"a", "b", "c"} {
+			write(t, d, set(n, ""))
+		}
+		write(t, d, func(ctx context.Context, tx *db.Tx) error {
+			for range 2 {
+				got, err := db.One(ctx, tx, db.Text, `SELECT name FROM settings ORDER BY name`)
+				if err != nil || got != "a" {
+					t.Errorf("got %q, %v, want a", got, err)
+				}
+			}
+			if _, err := db.One(ctx, tx, db.Text, `SELECT name FROM settings WHERE name = 'z'`); !errors.Is(err, db.ErrNotFound) {
+				t.Errorf("got %v, want ErrNotFound", err)
+			}
+			// All rows change, though one is taken.
+			_, err := db.One(ctx, tx, db.Text, `UPDATE settings SET value = 'seen' RETURNING name`)
+			return err
+		})
+		write(t, d, func(ctx context.Context, tx *db.Tx) error {
+			n, err := db.One(ctx, tx, db.Int, `SELECT count(*) FROM settings WHERE value = 'seen'`)
+			if n != 3 {
+				t.Errorf("%d rows changed, want 3", n)
+			}
+			none, err2 := db.All(ctx, tx, db.Text, `SELECT name FROM settings WHERE name = 'z'`)
+			if len(none) != 0 {
+				t.Errorf("got %v, want none", none)
+			}
+			return errors.Join(err, err2)
+		})
+	})
+}
+
+func TestExecCountsRows(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		write(t, d, func(ctx context.Context, tx *db.Tx) error {
+			for _, step := range []struct {
+				query string
+				want  int64
+			}{
+				{`INSERT INTO settings (name, value, updated_at) VALUES ('a', '', 0), ('b', '', 0)`, 2},
+				{`INSERT INTO settings (name, value, updated_at) VALUES ('a', '', 0) ON CONFLICT DO NOTHING`, 0},
+				{`INSERT INTO settings (name, value, updated_at) VALUES ('a', '', 0) ON CONFLICT (name) DO UPDATE SET value = 'x'`, 1},
+				{`INSERT INTO settings (name, value, updated_at) VALUES ('a', '', 0) ON CONFLICT (name) DO UPDATE SET value = 'x' WHERE settings.value = 'y'`, 0},
+				{`SELECT name FROM settings`, 0},
+				{`UPDATE settings SET value = 'z' RETURNING name`, 2},
+				{`UPDATE settings SET value = 'z' WHERE name = 'q'`, 0},
+				{`CREATE TABLE extra (id BIGINT PRIMARY KEY)`, 0},
+				{`WITH old AS (SELECT name FROM settings WHERE value = 'z') DELETE FROM settings WHERE name IN (SELECT name FROM old)`, 2},
+				{`-- a comment
+				  DELETE FROM settings`, 0},
+			} {
+				got, err := tx.Exec(ctx, step.query)
+				if err != nil || got != step.want {
+					t.Errorf("%s: got %d, %v, want %d", step.query, got, err, step.want)
+				}
+			}
+			return nil
+		})
+	})
+}
+
+func TestReadTakesOnlyReadingStatements(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		for _, query := range []string{
+			`INSERT INTO settings (name, value, updated_at) VALUES ('a', '', 0)`,
+			`insert into settings (name, value, updated_at) values ('a', '', 0) returning name`,
+			`DELETE FROM settings`, `DROP TABLE settings`, `COMMIT`, ``,
+			`WITH x AS (SELECT 1) INSERT INTO settings (name, value, updated_at) SELECT 'a', '', 0`,
+		} {
+			err := d.Read(t.Context(), func(ctx context.Context, tx *db.Tx) error {
+				_, err := tx.Exec(ctx, query)
+				return err
+			})
+			if err == nil {
+				t.Errorf("%s: no error", query)
+			}
+		}
+		for _, query := range []string{
+			`SELECT 1`, "\n\tselect 1", "-- why\nSELECT 1", `WITH x AS (SELECT updated_at FROM settings) SELECT count(*) FROM x`,
+		} {
+			err := d.Read(t.Context(), func(ctx context.Context, tx *db.Tx) error {
+				_, err := db.One(ctx, tx, db.Int, query)
+				return err
+			})
+			if err != nil {
+				t.Errorf("%s: %v", query, err)
+			}
+		}
+		if got := settings(t, d); len(got) != 0 {
+			t.Errorf("rows %v, want none", got)
+		}
+	})
+}
+
+func TestTxEndsWithItsFunction(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		var kept []*db.Tx
+		keep := func(_ context.Context, tx *db.Tx) error {
+			kept = append(kept, tx)
+			return nil
+		}
+		write(t, d, keep)
+		if err := d.Read(t.Context(), keep); err != nil {
 			t.Fatal(err)
 		}
+		for _, tx := range kept {
+			if _, err := db.One(t.Context(), tx, db.Int, `SELECT 1`); err == nil {
+				t.Error("a transaction served after its end")
+			}
+		}
+	})
+}
+
+func TestStatementInsideARowFails(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		write(t, d, set("a", ""))
+		write(t, d, func(ctx context.Context, tx *db.Tx) error {
+			_, err := db.All(ctx, tx, func(r db.Row) (int64, error) {
+				if _, err := db.One(ctx, tx, db.Int, `SELECT 1`); err == nil {
+					t.Error("a statement ran inside a row")
+				}
+				return 0, nil
+			}, `SELECT name FROM settings`)
+			return err
+		})
+	})
+}
+
+func TestErrorOfTheFunctionComesOut(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		mine := errors.New("mine")
+		fail := func(context.Context, *db.Tx) error { return mine }
+		if err := d.Write(t.Context(), fail); err != mine {
+			t.Errorf("write: got %v", err)
+		}
+		if err := d.Read(t.Context(), fail); err != mine {
+			t.Errorf("read: got %v", err)
+		}
+		// So does that of a scan, and it does not spoil the transaction.
+		write(t, d, set("a", ""))
+		write(t, d, func(ctx context.Context, tx *db.Tx) error {
+			bad := func(db.Row) (int, error) { return 0, mine }
+			if _, err := db.One(ctx, tx, bad, `SELECT name FROM settings`); err != mine {
+				t.Errorf("One: got %v", err)
+			}
+			if _, err := db.All(ctx, tx, bad, `SELECT name FROM settings`); err != mine {
+				t.Errorf("All: got %v", err)
+			}
+			return set("b", "")(ctx, tx)
+		})
+	})
+}
+
+func TestPanicRollsBack(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		mine := errors.New("mine")
+		recovered := func(f func()) (v any) {
+			defer func() { v = recover() }()
+			f()
+			return nil
+		}
+		for _, place := range []string{"function", "scan of a first statement", "scan of a second"} {
+			v := recovered(func() {
+				d.Write(t.Context(), func(ctx context.Context, tx *db.Tx) error {
+					if place != "scan of a first statement" {
+						if err := set("a", "")(ctx, tx); err != nil {
+							return err
+						}
+					}
+					if place == "function" {
+						panic(mine)
+					}
+					_, err := db.One(ctx, tx, func(db.Row) (int, error) { panic(mine) },
+						`INSERT INTO settings (name, value, updated_at) VALUES ('b', '', 0) RETURNING name`)
+					return err
+				})
+			})
+			if err, ok := v.(error); !ok || !errors.Is(err, mine) {
+				t.Errorf("%s: recovered %v, want the panic of the function", place, v)
+			}
+		}
+		v := recovered(func() { d.Read(t.Context(), func(context.Context, *db.Tx) error { panic(mine) }) })
+		if v == nil {
+			t.Error("the panic of a read was lost")
+		}
+		if got := settings(t, d); len(got) != 0 {
+			t.Errorf("rows %v, want none", got)
+		}
+		write(t, d, set("c", "")) // and the connections are fit
+	})
+}
+
+func TestEndedContextStopsBetweenStatements(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		ctx, cancel := context.WithCancel(t.Context())
+		err := d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+			if err := set("a", "")(ctx, tx); err != nil {
+				return err
+			}
+			cancel()
+			return set("b", "")(ctx, tx)
+		})
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want context.Canceled", err)
+		}
+		ran := false
+		mark := func(context.Context, *db.Tx) error { ran = true; return nil }
+		if err := d.Write(ctx, mark); !errors.Is(err, context.Canceled) || ran {
+			t.Errorf("write with an ended context: got %v, ran %v", err, ran)
+		}
+		if err := d.Read(ctx, mark); !errors.Is(err, context.Canceled) || ran {
+			t.Errorf("read with an ended context: got %v, ran %v", err, ran)
+		}
+		// A commit under way is not cut: the answer is the true one.
+		ctx, cancel = context.WithCancel(t.Context())
+		err = d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+			defer cancel()
+			return set("c", "")(ctx, tx)
+		})
+		if err != nil {
+			t.Errorf("commit after the context ended: %v", err)
+		}
+		if got := settings(t, d); !slices.Equal(got, []string{"c"}) {
+			t.Errorf("rows %v, want c", got)
+		}
+	})
+}
+
+func TestGuardedUpdateHasOneWinner(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		write(t, d, set("code", "fresh"))
 		var won atomic.Int64
 		var wg sync.WaitGroup
 		for range 100 {
@@ -62,22 +401,20 @@ func TestGuardedUpdateHasOneWinner(t *testing.T) {
 	})
 }
 
-func TestFailedWriteRollsBackAlone(t *testing.T) {
+func TestConcurrentWritesFailAlone(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		mine := errors.New("mine")
 		var wg sync.WaitGroup
 		for i := range 64 {
 			wg.Go(func() {
+				bad := i%4 == 3
 				err := d.Write(t.Context(), func(ctx context.Context, tx *db.Tx) error {
-					if err := set(fmt.Sprintf("row%02d", i), "x")(ctx, tx); err != nil {
+					if err := set(fmt.Sprintf("row%02d", i), "")(ctx, tx); err != nil || !bad {
 						return err
 					}
-					if i%4 == 3 {
-						return mine
-					}
-					return nil
+					return mine
 				})
-				if (i%4 == 3) != errors.Is(err, mine) || i%4 != 3 && err != nil {
+				if bad != errors.Is(err, mine) || !bad && err != nil {
 					t.Errorf("row %d: %v", i, err)
 				}
 			})
@@ -87,4 +424,31 @@ func TestFailedWriteRollsBackAlone(t *testing.T) {
 			t.Errorf("%d rows, want 48", got)
 		}
 	})
+}
+
+func TestPingWrites(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		for range 2 {
+			if err := d.Ping(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		s := d.Stats()
+		if s.Commits == 0 || s.Open == 0 || s.Limit == 0 {
+			t.Errorf("stats %+v", s)
+		}
+	})
+}
+
+func TestOpenRefusesOtherURLs(t *testing.T) {
+	for _, url := range []string{"", "mysql://root:hunter2@localhost/x", "sqlite:", "sqlite::memory:",
+		"postgres://u:hunter2@host:port/x", "sqlite:" + t.TempDir(), "sqlite:" + t.TempDir() + "/none/x.db"} {
+		d, err := db.Open(t.Context(), url)
+		if err == nil {
+			d.Close()
+			t.Errorf("%s: opened", url)
+		} else if strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("the error tells the password: %v", err)
+		}
+	}
 }

@@ -97,7 +97,16 @@ func run(t testing.TB, server, statement string) {
 
 func migrated(t testing.TB, url string) *db.DB {
 	t.Helper()
-	d, err := db.Open(t.Context(), url)
+	d := open(t, url, db.Options{})
+	if _, err := d.Migrate(t.Context()); err != nil {
+		t.Fatalf("migrate: %v", err)
+	}
+	return d
+}
+
+func open(t testing.TB, url string, o db.Options) *db.DB {
+	t.Helper()
+	d, err := db.OpenWith(t.Context(), url, o)
 	if err != nil {
 		t.Fatalf("open: %v", err)
 	}
@@ -106,8 +115,5 @@ func migrated(t testing.TB, url string) *db.DB {
 			t.Errorf("close: %v", err)
 		}
 	})
-	if _, err := d.Migrate(t.Context()); err != nil {
-		t.Fatalf("migrate: %v", err)
-	}
 	return d
 }
