@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"sallyport/internal/admin"
 	"sallyport/internal/client"
 	"sallyport/internal/db"
 	"sallyport/internal/identity"
@@ -43,6 +44,7 @@ type Rig struct {
 	SignIn    *signin.Core
 	OAuth     *oauth.Core
 	Self      *self.Core
+	Admin     *admin.Core
 	Jobs      *job.Runner
 	Sink      *mailtest.Sink
 
@@ -85,6 +87,7 @@ func New(t testing.TB, d *db.DB) *Rig {
 	r.SignIn = &signin.Core{DB: d, Now: r.Now, Key: key, Passwords: r.Passwords}
 	r.OAuth = &oauth.Core{DB: d, Now: r.Now, Key: key}
 	r.Self = &self.Core{DB: d, Now: r.Now, Key: key, Passwords: r.Passwords, Issuer: "Keymaster"}
+	r.Admin = &admin.Core{DB: d, Now: r.Now, Key: key}
 	r.Jobs = r.runner()
 	r.loadKeys()
 	return r

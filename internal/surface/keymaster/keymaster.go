@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"time"
 
+	"sallyport/internal/admin"
 	"sallyport/internal/jwks"
 	"sallyport/internal/oauth"
 	"sallyport/internal/self"
@@ -26,6 +27,7 @@ type API struct {
 	SignIn  *signin.Core
 	OAuth   *oauth.Core
 	Self    *self.Core
+	Admin   *admin.Core
 	Keys    *jwks.Ring
 	Now     func() time.Time
 	Log     *slog.Logger

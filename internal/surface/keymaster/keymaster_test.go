@@ -24,7 +24,7 @@ const totpSecret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 // newAPI is the surface over a rig.
 func newAPI(r *rig.Rig) *keymaster.API {
 	return &keymaster.API{
-		SignIn: r.SignIn, OAuth: r.OAuth, Self: r.Self, Keys: r.Keys, Now: r.Now,
+		SignIn: r.SignIn, OAuth: r.OAuth, Self: r.Self, Admin: r.Admin, Keys: r.Keys, Now: r.Now,
 		Log: slog.New(slog.DiscardHandler), Issuers: []string{rig.Base},
 	}
 }
