@@ -15,6 +15,7 @@ import (
 // Two counters are moved in one transaction. Whatever the engine does beneath, they stay
 // equal, and each Write that was answered with nil counted once.
 func TestFaultsDoNotShow(t *testing.T) {
+	t.Parallel()
 	const callers, each = 8, 25
 	dbtest.EachFaulty(t, dbtest.Faults{Seed: 1, Serialization: 0.05, Lost: 0.05, Delay: 2 * time.Millisecond}, func(t *testing.T, d *db.DB) {
 		write(t, d, set("a", ""))
@@ -51,6 +52,7 @@ func TestFaultsDoNotShow(t *testing.T) {
 // A commit whose answer is lost is reported as ErrUnavailable and not made twice. Work
 // that carries its own identity is then simply asked for again.
 func TestUnknownCommitIsNotRepeated(t *testing.T) {
+	t.Parallel()
 	const callers, each = 4, 25
 	dbtest.EachFaulty(t, dbtest.Faults{Seed: 2, Serialization: 0.02, Lost: 0.02, Unknown: 0.2}, func(t *testing.T, d *db.DB) {
 		setUp := func(name string) {

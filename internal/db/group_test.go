@@ -102,6 +102,7 @@ func together(t *testing.T, d *DB, w *writer, fns ...func(context.Context, *Tx) 
 }
 
 func TestGroupSharesOneCommit(t *testing.T) {
+	t.Parallel()
 	d, w := openTest(t, Options{})
 	before := d.Stats()
 	fns := make([]func(context.Context, *Tx) error, groupMax-1)
@@ -127,6 +128,7 @@ func TestGroupSharesOneCommit(t *testing.T) {
 
 // Every way in which a member can fail takes back its own changes only.
 func TestFailingMemberRollsBackAlone(t *testing.T) {
+	t.Parallel()
 	d, w := openTest(t, Options{})
 	mine := errors.New("mine")
 	out := together(t, d, w,
@@ -180,6 +182,7 @@ func TestFailingMemberRollsBackAlone(t *testing.T) {
 }
 
 func TestFailedCommitRunsEachAlone(t *testing.T) {
+	t.Parallel()
 	disk := errors.New("disk")
 	mine := errors.New("mine")
 	var fail atomic.Int32
@@ -223,6 +226,7 @@ func TestFailedCommitRunsEachAlone(t *testing.T) {
 
 // A function that ends its goroutine while it runs alone leaves the rest to a new one.
 func TestExitWhileAloneLeavesTheRest(t *testing.T) {
+	t.Parallel()
 	var fail atomic.Int32
 	d, w := openTest(t, Options{Fault: func(s Step) error {
 		if s == BeforeCommit && fail.CompareAndSwap(1, 0) {
@@ -251,6 +255,7 @@ func TestExitWhileAloneLeavesTheRest(t *testing.T) {
 }
 
 func TestFullDiskFailsOnlyWhoDoesNotFit(t *testing.T) {
+	t.Parallel()
 	d, w := openTest(t, Options{})
 	pages := func(limit string) {
 		t.Helper()
@@ -286,6 +291,7 @@ func TestFullDiskFailsOnlyWhoDoesNotFit(t *testing.T) {
 }
 
 func TestCallerLeavesTheQueueWhenItsContextEnds(t *testing.T) {
+	t.Parallel()
 	d, w := openTest(t, Options{})
 	release := hold(t, d)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -314,6 +320,7 @@ func TestCallerLeavesTheQueueWhenItsContextEnds(t *testing.T) {
 }
 
 func TestBegunWriteTellsTheTruthAfterItsContextEnds(t *testing.T) {
+	t.Parallel()
 	d, _ := openTest(t, Options{})
 	ctx, cancel := context.WithCancel(t.Context())
 	err := d.Write(ctx, func(ctx context.Context, tx *Tx) error {
@@ -338,6 +345,7 @@ func TestBegunWriteTellsTheTruthAfterItsContextEnds(t *testing.T) {
 }
 
 func TestBrokenConnectionIsReplaced(t *testing.T) {
+	t.Parallel()
 	d, w := openTest(t, Options{})
 	path := w.path
 	broken := func(path string) error {
@@ -368,6 +376,7 @@ func TestBrokenConnectionIsReplaced(t *testing.T) {
 }
 
 func TestLockOfAnotherProcessEndsInUnavailable(t *testing.T) {
+	t.Parallel()
 	d, w := openTest(t, Options{})
 	other, err := Open(t.Context(), "sqlite:"+w.path)
 	if err != nil {
@@ -400,6 +409,7 @@ func TestLockOfAnotherProcessEndsInUnavailable(t *testing.T) {
 }
 
 func TestCloseFinishesWhatIsQueued(t *testing.T) {
+	t.Parallel()
 	d, w := openTest(t, Options{})
 	release := hold(t, d)
 	var wg sync.WaitGroup
@@ -441,6 +451,7 @@ func TestCloseFinishesWhatIsQueued(t *testing.T) {
 }
 
 func TestStatementsKeptAreBounded(t *testing.T) {
+	t.Parallel()
 	d, w := openTest(t, Options{})
 	err := d.Write(t.Context(), func(ctx context.Context, tx *Tx) error {
 		for i := range statementsKept + 10 {

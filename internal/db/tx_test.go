@@ -35,6 +35,7 @@ func settings(t *testing.T, d *db.DB) []string {
 }
 
 func TestParametersAreBoundByNumber(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, d *db.DB) {
 		write(t, d, func(ctx context.Context, tx *db.Tx) error {
 			_, err := tx.Exec(ctx, `INSERT INTO settings (value, name, updated_at) VALUES ($2, $1, $3)`, "n", "v", 7)
@@ -59,6 +60,7 @@ func TestParametersAreBoundByNumber(t *testing.T) {
 }
 
 func TestNestedTransactionFails(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		inner := func(context.Context, *db.Tx) error { return nil }
 		doors := []func(context.Context, func(context.Context, *db.Tx) error) error{d.Read, d.Write}
@@ -79,6 +81,7 @@ func TestNestedTransactionFails(t *testing.T) {
 }
 
 func TestConstraintsAreNamed(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		user := func(ctx context.Context, tx *db.Tx) error {
 			_, err := tx.Exec(ctx, `INSERT INTO users (id, display_name, given_name, family_name, status, password_hash, created_at, updated_at)
@@ -121,6 +124,7 @@ func TestConstraintsAreNamed(t *testing.T) {
 }
 
 func TestFailedStatementSpoilsTheTransaction(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		write(t, d, set("taken", ""))
 		err := d.Write(t.Context(), func(ctx context.Context, tx *db.Tx) error {
@@ -148,6 +152,7 @@ func TestFailedStatementSpoilsTheTransaction(t *testing.T) {
 }
 
 func TestOneTakesTheFirstRow(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		for _, n := range []string{"a", "b", "c"} {
 			write(t, d, set(n, ""))
@@ -181,6 +186,7 @@ func TestOneTakesTheFirstRow(t *testing.T) {
 }
 
 func TestExecCountsRows(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		write(t, d, func(ctx context.Context, tx *db.Tx) error {
 			for _, step := range []struct {
@@ -210,6 +216,7 @@ func TestExecCountsRows(t *testing.T) {
 }
 
 func TestReadTakesOnlyReadingStatements(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		for _, query := range []string{
 			`INSERT INTO settings (name, value, updated_at) VALUES ('a', '', 0)`,
@@ -243,6 +250,7 @@ func TestReadTakesOnlyReadingStatements(t *testing.T) {
 }
 
 func TestTxEndsWithItsFunction(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		var kept []*db.Tx
 		keep := func(_ context.Context, tx *db.Tx) error {
@@ -262,6 +270,7 @@ func TestTxEndsWithItsFunction(t *testing.T) {
 }
 
 func TestStatementInsideARowFails(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		write(t, d, set("a", ""))
 		write(t, d, func(ctx context.Context, tx *db.Tx) error {
@@ -277,6 +286,7 @@ func TestStatementInsideARowFails(t *testing.T) {
 }
 
 func TestErrorOfTheFunctionComesOut(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		mine := errors.New("mine")
 		fail := func(context.Context, *db.Tx) error { return mine }
@@ -302,6 +312,7 @@ func TestErrorOfTheFunctionComesOut(t *testing.T) {
 }
 
 func TestPanicRollsBack(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		mine := errors.New("mine")
 		recovered := func(f func()) (v any) {
@@ -341,6 +352,7 @@ func TestPanicRollsBack(t *testing.T) {
 }
 
 func TestEndedContextStopsBetweenStatements(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		ctx, cancel := context.WithCancel(t.Context())
 		err := d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
@@ -377,6 +389,7 @@ func TestEndedContextStopsBetweenStatements(t *testing.T) {
 }
 
 func TestGuardedUpdateHasOneWinner(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		write(t, d, set("code", "fresh"))
 		var won atomic.Int64
@@ -402,6 +415,7 @@ func TestGuardedUpdateHasOneWinner(t *testing.T) {
 }
 
 func TestConcurrentWritesFailAlone(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		mine := errors.New("mine")
 		var wg sync.WaitGroup
@@ -427,6 +441,7 @@ func TestConcurrentWritesFailAlone(t *testing.T) {
 }
 
 func TestPingWrites(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		for range 2 {
 			if err := d.Ping(t.Context()); err != nil {
@@ -441,6 +456,7 @@ func TestPingWrites(t *testing.T) {
 }
 
 func TestOpenRefusesOtherURLs(t *testing.T) {
+	t.Parallel()
 	for _, url := range []string{"", "mysql://root:hunter2@localhost/x", "sqlite:", "sqlite::memory:",
 		"postgres://u:hunter2@host:port/x", "sqlite:" + t.TempDir(), "sqlite:" + t.TempDir() + "/none/x.db"} {
 		d, err := db.Open(t.Context(), url)

@@ -74,6 +74,7 @@ func write(t *testing.T, d *db.DB, fn func(ctx context.Context, tx *db.Tx) error
 }
 
 func TestValuesComeBackAsTheyWent(t *testing.T) {
+	t.Parallel()
 	at := time.Date(2026, 11, 22, 1, 2, 3, 456789000, time.FixedZone("x", 3600))
 	modes(t, func(t *testing.T, d *db.DB) {
 		write(t, d, func(ctx context.Context, tx *db.Tx) error {
@@ -130,6 +131,7 @@ func TestValuesComeBackAsTheyWent(t *testing.T) {
 }
 
 func TestScanRefusesTheWrongType(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, d *db.DB) {
 		scans := map[string]struct {
 			query string
@@ -178,6 +180,7 @@ func TestScanRefusesTheWrongType(t *testing.T) {
 }
 
 func TestArgumentsAreChecked(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, d *db.DB) {
 		for name, args := range map[string][]any{
 			"time":              {time.Now()},
@@ -214,6 +217,7 @@ func TestArgumentsAreChecked(t *testing.T) {
 type jsonBytes []byte
 
 func TestAtOrNull(t *testing.T) {
+	t.Parallel()
 	if got := db.AtOrNull(time.Time{}); got != nil {
 		t.Errorf("zero time: got %v, want nil", got)
 	}
@@ -224,6 +228,7 @@ func TestAtOrNull(t *testing.T) {
 
 // Expressions have types of their own on PostgreSQL, which must not show.
 func TestExpressionsScanAlike(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, d *db.DB) {
 		write(t, d, set("a", "v"))
 		write(t, d, set("b", "v"))
