@@ -1,0 +1,188 @@
+package resource
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"sallyport/internal/client"
+	"sallyport/internal/db"
+)
+
+// Surfaces are the surfaces' own settings, nil where there are none. In the
+// file they name clients by key; in the database, which is where SurfacesOf
+// reads them, by id.
+type Surfaces struct {
+	OIDC         *OIDC         `yaml:"oidc,omitempty"`
+	Keymaster    *Keymaster    `yaml:"keymaster,omitempty"`
+	AccountMaker *AccountMaker `yaml:"accountmaker,omitempty"`
+	Snooplytics  *Snooplytics  `yaml:"snooplytics,omitempty"`
+	Tofu         *Tofu         `yaml:"tofu,omitempty"`
+	HackIllinois *HackIllinois `yaml:"hackillinois,omitempty"`
+}
+
+// OIDC says who may register clients (open, token or off), and which resources
+// tokens may be asked for (RFC 8707).
+type OIDC struct {
+	Registration string   `yaml:"registration,omitempty" json:"registration"`
+	Resources    []string `yaml:"resources,omitempty" json:"resources,omitempty"`
+}
+
+// Keymaster names the client whose administrators are the platform's.
+type Keymaster struct {
+	ConsoleClient string `yaml:"console_client" json:"console_client"`
+}
+
+// AccountMaker names the client of requests that name none.
+type AccountMaker struct {
+	DefaultClient string `yaml:"default_client" json:"default_client"`
+}
+
+// Snooplytics binds the surface to its client.
+type Snooplytics struct {
+	Client        string `yaml:"client" json:"client"`
+	CompletionURL string `yaml:"completion_url,omitempty" json:"completion_url,omitempty"`
+}
+
+// Tofu binds the surface to its client and its providers to upstreams.
+type Tofu struct {
+	Client string `yaml:"client" json:"client"`
+	Google string `yaml:"google,omitempty" json:"google,omitempty"`
+	Okta   string `yaml:"okta,omitempty" json:"okta,omitempty"`
+	WorkOS string `yaml:"workos,omitempty" json:"workos,omitempty"`
+}
+
+// HackIllinois binds the surface to its client. LegacyTokensUntil is a date, or
+// "" for never.
+type HackIllinois struct {
+	Client            string   `yaml:"client" json:"client"`
+	Login             string   `yaml:"login,omitempty" json:"login"`
+	Impersonation     bool     `yaml:"impersonation,omitempty" json:"impersonation"`
+	LinkedIn          string   `yaml:"linkedin,omitempty" json:"linkedin"`
+	LegacyTokensUntil string   `yaml:"legacy_tokens_until,omitempty" json:"legacy_tokens_until,omitempty"`
+	StaffDomain       string   `yaml:"staff_domain,omitempty" json:"staff_domain,omitempty"`
+	Admins            []string `yaml:"admins,omitempty" json:"admins,omitempty"`
+}
+
+// surfaceNames is every surface that has settings, in the order they are shown.
+var surfaceNames = []string{"oidc", "keymaster", "accountmaker", "snooplytics", "tofu", "hackillinois"}
+
+// surface is one surface's settings: where they are and what they name.
+type surface struct {
+	name      string
+	value     any     // a pointer to the settings, or a nil one
+	client    *string // the client it names, nil if it names none
+	clientKey string  // and under which key
+}
+
+// all lists the settings that s has; the pointers lead into s.
+func (s *Surfaces) all() []surface {
+	var list []surface
+	if v := s.OIDC; v != nil {
+		list = append(list, surface{name: "oidc", value: v})
+	}
+	if v := s.Keymaster; v != nil {
+		list = append(list, surface{"keymaster", v, &v.ConsoleClient, "console_client"})
+	}
+	if v := s.AccountMaker; v != nil {
+		list = append(list, surface{"accountmaker", v, &v.DefaultClient, "default_client"})
+	}
+	if v := s.Snooplytics; v != nil {
+		list = append(list, surface{"snooplytics", v, &v.Client, "client"})
+	}
+	if v := s.Tofu; v != nil {
+		list = append(list, surface{"tofu", v, &v.Client, "client"})
+	}
+	if v := s.HackIllinois; v != nil {
+		list = append(list, surface{"hackillinois", v, &v.Client, "client"})
+	}
+	return list
+}
+
+// slot makes the settings of a surface and returns the pointer to them, or nil
+// for a surface that has none.
+func (s *Surfaces) slot(name string) any {
+	switch name {
+	case "oidc":
+		s.OIDC = &OIDC{}
+		return s.OIDC
+	case "keymaster":
+		s.Keymaster = &Keymaster{}
+		return s.Keymaster
+	case "accountmaker":
+		s.AccountMaker = &AccountMaker{}
+		return s.AccountMaker
+	case "snooplytics":
+		s.Snooplytics = &Snooplytics{}
+		return s.Snooplytics
+	case "tofu":
+		s.Tofu = &Tofu{}
+		return s.Tofu
+	case "hackillinois":
+		s.HackIllinois = &HackIllinois{}
+		return s.HackIllinois
+	}
+	return nil
+}
+
+// texts are the stored form of s, by surface, with each client's key replaced
+// by rename.
+func (s Surfaces) texts(rename func(key string) string) map[string]string {
+	texts := map[string]string{}
+	for _, one := range s.all() {
+		texts[one.name] = marshal(one.value)
+	}
+	renamed, err := surfacesFrom(texts)
+	if err != nil {
+		panic(err) // what was marshalled a moment ago
+	}
+	for _, one := range renamed.all() {
+		if one.client != nil {
+			*one.client = rename(*one.client)
+		}
+		texts[one.name] = marshal(one.value)
+	}
+	return texts
+}
+
+func marshal(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("resource: " + err.Error()) // texts, booleans and lists always marshal
+	}
+	return string(b)
+}
+
+// surfacesFrom reads what texts wrote. Unknown members, of a later release
+// perhaps, are left alone.
+func surfacesFrom(texts map[string]string) (Surfaces, error) {
+	var s Surfaces
+	for _, name := range surfaceNames {
+		if text, ok := texts[name]; ok {
+			if err := json.Unmarshal([]byte(text), s.slot(name)); err != nil {
+				return s, fmt.Errorf("settings of surface %s: %w", name, err)
+			}
+		}
+	}
+	return s, nil
+}
+
+// SurfacesOf returns the settings of all surfaces, naming clients by id.
+func SurfacesOf(ctx context.Context, tx *db.Tx) (Surfaces, error) {
+	texts, err := surfaceTexts(ctx, tx)
+	if err != nil {
+		return Surfaces{}, err
+	}
+	return surfacesFrom(texts)
+}
+
+// clientIDs is the set of clients that s names.
+func (s Surfaces) clientIDs() map[client.ID]string {
+	ids := map[client.ID]string{}
+	for _, one := range s.all() {
+		if one.client != nil {
+			ids[client.ID(*one.client)] = one.name
+		}
+	}
+	return ids
+}
