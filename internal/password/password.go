@@ -42,8 +42,8 @@ type PoolOptions struct {
 
 // Pool makes and verifies hashes, a bounded number at once. It is for any
 // number of goroutines, keeps none of its own and needs no closing. Each slot's
-// memory is wiped after every hash, and given back to the system when nobody
-// waits for it.
+// memory is wiped after every hash and kept for the next one; Trim gives it back
+// to the system.
 type Pool struct {
 	params  Params
 	slots   chan *slot

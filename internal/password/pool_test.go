@@ -295,6 +295,45 @@ func TestMemoryIsWipedAndGivenBack(t *testing.T) {
 	s.drop()
 }
 
+func TestTrimLeavesWhatIsInUse(t *testing.T) {
+	t.Parallel()
+	p := NewPool(PoolOptions{Params: tiny, Slots: 2})
+	kept := func() (n int) {
+		for range cap(p.slots) {
+			s := <-p.slots
+			if s.mem != nil {
+				n++
+			}
+			p.slots <- s
+		}
+		return n
+	}
+	hash := func() {
+		t.Helper()
+		if _, err := p.Hash(t.Context(), "x"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hash()
+	p.Trim()
+	if got := kept(); got != 1 {
+		t.Errorf("after a hash Trim left %d slots their memory, want 1", got)
+	}
+	p.Trim()
+	if got := kept(); got != 0 {
+		t.Errorf("after an idle time Trim left %d slots their memory, want none", got)
+	}
+	hash()
+	release := occupy(t, p)
+	p.Trim()
+	p.Trim()
+	release()
+	if got := kept(); got != 1 {
+		t.Errorf("Trim took memory from a slot in use: %d left, want 1", got)
+	}
+	hash()
+}
+
 func TestNewPoolRefusesBadParameters(t *testing.T) {
 	t.Parallel()
 	for _, params := range []Params{{7, 1, 1}, {64, 0, 1}, {64, 1, 0}, {maxMemory + 1, 1, 1}, {1 << 20, 2, 1}} {
