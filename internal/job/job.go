@@ -63,7 +63,7 @@ type Every struct {
 	Run      func(ctx context.Context) error
 }
 
-// ErrGiveUp, wrapped by a handler's error, says that no further attempt can
+// ErrGiveUp says, wrapped by a handler's error, that no further attempt can
 // help: the job is dead at once.
 var ErrGiveUp = errors.New("job: no further attempt can help")
 

@@ -109,7 +109,8 @@ func Render(t Template, d Data) (Message, error) {
 	}
 	d.Name, d.Inviter, d.Code = person(d.Name), inviter(d.Inviter), oneLine(d.Code)
 
-	p := page{Link: htmltemplate.URL(d.Link), Code: d.Code, ClientName: d.ClientName}
+	p := page{Link: htmltemplate.URL(d.Link), //nolint:gosec // checkLink has taken its scheme; the template still escapes the rest
+		Code: d.Code, ClientName: d.ClientName}
 	p.Color, p.Ink = colors(d.Color)
 	blocks := map[string]string{}
 	for _, name := range []string{"subject", "before", "action", "after"} {
@@ -227,7 +228,7 @@ func colors(s string) (button, ink htmltemplate.CSS) {
 	}
 	n, _ := strconv.ParseUint(s[1:], 16, 32)
 	if luminance := 2126*(n>>16) + 7152*(n>>8&0xff) + 722*(n&0xff); luminance > 10000*140 {
-		return htmltemplate.CSS(s), "#111111"
+		return htmltemplate.CSS(s), "#111111" //nolint:gosec // six hexadecimal digits
 	}
-	return htmltemplate.CSS(s), "#ffffff"
+	return htmltemplate.CSS(s), "#ffffff" //nolint:gosec // six hexadecimal digits
 }
