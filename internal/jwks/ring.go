@@ -59,8 +59,6 @@ func (r *Ring) Set(keys []Key, now time.Time) {
 			s.keys = append(s.keys, k)
 		}
 	}
-	// The active key comes first: a relying party too simple to look at kid
-	// takes the first one.
 	rank := map[State]int{Active: 0, Next: 1, Retired: 2}
 	// A relying party that never looks at the kid takes the first key, and such
 	// a one knows RSA: so the active key comes first, and RS256 before the rest.
@@ -170,4 +168,4 @@ func (r *Ring) Document(algs ...string) (body []byte, etag string) {
 }
 
 // order is a key's place among those of its state.
-func order(k Key) int { return slices.Index(asymmetric, k.Alg) }
+func order(k Key) int { return slices.Index(asymmetric[:], k.Alg) }

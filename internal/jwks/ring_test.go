@@ -30,17 +30,17 @@ func kids(t *testing.T, body []byte) (ids []string) {
 }
 
 func TestDocumentHoldsLivePublicServerKeys(t *testing.T) {
-	g := generated(t, ES256, ES256, ES256, ES256, EdDSA, EdDSA)
+	g := generated(t, ES256, ES256, ES256, ES256, EdDSA, EdDSA, RS256)
 	active, next, retired, dead := stored(g[0], Active, ""), stored(g[1], Next, ""), stored(g[2], Retired, ""), stored(g[3], Retired, "")
 	retired.ExpiresAt, dead.ExpiresAt = start.Add(time.Second), start
-	ed, own := stored(g[4], Active, ""), stored(g[5], Active, "c")
+	ed, own, rs := stored(g[4], Active, ""), stored(g[5], Active, "c"), stored(g[6], Active, "")
 	shared := Key{ID: "shared", Alg: HS256, ClientID: "c", State: Active}.withPrivate([]byte(strings.Repeat("s", 32)))
-	keys := []Key{dead, retired, next, shared, own, ed, active}
+	keys := []Key{dead, retired, next, shared, own, ed, active, rs}
 
 	var ring Ring
 	ring.Set(keys, start)
 	all, etag := ring.Document()
-	if got, want := kids(t, all), []string{active.ID, ed.ID, next.ID, retired.ID}; !slices.Equal(got, want) {
+	if got, want := kids(t, all), []string{rs.ID, active.ID, ed.ID, next.ID, retired.ID}; !slices.Equal(got, want) {
 		t.Errorf("kids %v, want %v", got, want)
 	}
 	for _, private := range []string{`"d"`, `"k"`, `"p"`, "oct", "shared", own.ID, dead.ID} {

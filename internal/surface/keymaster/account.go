@@ -85,7 +85,7 @@ func (a *API) withBody(w http.ResponseWriter, r *http.Request, do func(self.Call
 func proof(b *wire.Body) self.Proof {
 	return self.Proof{
 		Password: b.String("password", wire.Max(maxPassword)), Code: b.String("code", wire.Max(64)),
-		PasswordTries: passwordTries(), CodeTries: totpTries(),
+		PasswordTries: passwordTries(), CodeTries: TOTPTries(),
 	}
 }
 
@@ -233,7 +233,7 @@ func (a *API) totpDisable(w http.ResponseWriter, r *http.Request) {
 // withCode is withBody for a route that demands a code.
 func (a *API) withCode(w http.ResponseWriter, r *http.Request, do func(self.Caller, self.Proof) (any, error)) {
 	a.withBody(w, r, func(who self.Caller, b *wire.Body) (any, error) {
-		p := self.Proof{Code: b.String("code", wire.Required, wire.Max(64)), CodeTries: totpTries()}
+		p := self.Proof{Code: b.String("code", wire.Required, wire.Max(64)), CodeTries: TOTPTries()}
 		if err := b.Err(); err != nil {
 			return nil, err
 		}

@@ -144,7 +144,7 @@ func (a *API) login(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
-	in.Limits = loginLimits(wire.OriginOf(r.Context()), in.Email)
+	in.Limits = LoginLimits(wire.OriginOf(r.Context()), in.Email)
 	out, err := a.SignIn.Password(r.Context(), in)
 	a.finish(w, r, out, err)
 }
@@ -167,7 +167,7 @@ func (a *API) totpVerify(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
-	out, err := a.SignIn.Challenge(r.Context(), signin.ChallengeIn{Secret: secret, Code: code, Tries: totpTries(), Visitor: visitor(r)})
+	out, err := a.SignIn.Challenge(r.Context(), signin.ChallengeIn{Secret: secret, Code: code, Tries: TOTPTries(), Visitor: visitor(r)})
 	a.finish(w, r, out, err)
 }
 
@@ -183,7 +183,7 @@ func (a *API) signup(w http.ResponseWriter, r *http.Request) {
 		Password:    b.String("password", wire.Required, wire.Min(1), wire.Max(maxPassword)),
 		DisplayName: displayName(b, "display_name", wire.Required),
 		ClientID:    appID(b, wire.Required),
-		Limits:      signupLimits(wire.OriginOf(r.Context())),
+		Limits:      SignUpLimits(wire.OriginOf(r.Context())),
 		Visitor:     visitor(r),
 	}
 	if err := b.Err(); err != nil {
@@ -213,7 +213,7 @@ func (a *API) acceptInvite(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
-	in.Failures = inviteFailures(wire.OriginOf(r.Context()), string(in.ClientID))
+	in.Failures = InviteFailures(wire.OriginOf(r.Context()), string(in.ClientID))
 	out, err := a.SignIn.AcceptInvite(r.Context(), in)
 	a.finish(w, r, out, err)
 }

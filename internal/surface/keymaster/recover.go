@@ -19,13 +19,13 @@ func (a *API) forgotPassword(w http.ResponseWriter, r *http.Request) {
 	}
 	in := signin.ForgotIn{
 		Email: email(b, "email", wire.Required), ClientID: appID(b, wire.Required),
-		Limits: forgotByIP(wire.OriginOf(r.Context())), Visitor: visitor(r),
+		Limits: ForgotByIP(wire.OriginOf(r.Context())), Visitor: visitor(r),
 	}
 	if err := b.Err(); err != nil {
 		a.fail(w, r, err)
 		return
 	}
-	in.Silent = forgotByEmail(in.Email)
+	in.Silent = ForgotByEmail(in.Email)
 	if err := a.SignIn.ForgotPassword(r.Context(), in); err != nil {
 		a.fail(w, r, err)
 		return
@@ -43,7 +43,7 @@ func (a *API) resetPassword(w http.ResponseWriter, r *http.Request) {
 	in := signin.ResetIn{
 		Token:    b.String("token", wire.Required, wire.Max(maxOpaque)),
 		Password: b.String("password", wire.Required, wire.Min(1), wire.Max(maxPassword)),
-		Limits:   resetLimits(wire.OriginOf(r.Context())), Login: loginByEmail(""), Visitor: visitor(r),
+		Limits:   ResetLimits(wire.OriginOf(r.Context())), Login: LoginByEmail(""), Visitor: visitor(r),
 	}
 	if err := b.Err(); err != nil {
 		a.fail(w, r, err)
@@ -71,7 +71,7 @@ func (a *API) magicLinkRequest(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
-	in.Limits = magicLinkLimits(wire.OriginOf(r.Context()), in.Email)
+	in.Limits = MagicLinkLimits(wire.OriginOf(r.Context()), in.Email)
 	if err := a.SignIn.RequestMagicLink(r.Context(), in); err != nil {
 		a.fail(w, r, err)
 		return
@@ -96,7 +96,7 @@ func (a *API) magicLinkVerify(w http.ResponseWriter, r *http.Request) {
 		a.redirect(w, r, signin.WithQuery(base(r.Context())+"/magic-link", "token", raw))
 		return
 	}
-	out, err := a.SignIn.MagicLink(r.Context(), raw, magicVerifyLimits(wire.OriginOf(r.Context())), visitor(r))
+	out, err := a.SignIn.MagicLink(r.Context(), raw, MagicVerifyLimits(wire.OriginOf(r.Context())), visitor(r))
 	a.arrive(w, r, out.Outcome, out.Client, out.RedirectURI, err)
 }
 
