@@ -1,0 +1,234 @@
+package server
+
+import (
+	"context"
+	_ "embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"sallyport/internal/client"
+	"sallyport/internal/config"
+	"sallyport/internal/resource"
+	"sallyport/internal/secret"
+)
+
+//go:embed dev.yaml
+var devResources []byte
+
+// The names in dev.yaml.
+const (
+	devClient       = "7f3c2e0a-6b1f-4e0e-9c55-0a4f5d1b8e11"
+	devClientSecret = "demo-client-secret-for-this-machine-only"
+	devConsole      = "3d2b7a54-91c8-4b7d-8a3e-5b8f0c6d2e77"
+	devRedirect     = "http://localhost:3000/callback"
+	devUser         = "jane@example.com"
+	devPassword     = "correct-demo-staple-1"
+	devOperator     = "operator@example.com"
+	devOperatorPass = "correct-demo-staple-2"
+)
+
+// DevOptions are the few things that can be chosen about a playground.
+type DevOptions struct {
+	Listen string    // a loopback address
+	Dir    string    // where its files are
+	Fresh  bool      // remove what an earlier run left there
+	Log    io.Writer // for people
+}
+
+// Playground is what `sallyport dev` tells about itself.
+type Playground struct {
+	URL      string       `json:"url"`
+	Inbox    string       `json:"inbox"`
+	Client   string       `json:"client_id"`
+	Console  string       `json:"console_client_id"`
+	Users    []PlayUser   `json:"users"`
+	Commands []PlayScript `json:"commands"`
+}
+
+// PlayUser is somebody who can sign in.
+type PlayUser struct {
+	Email    string `json:"email"`
+	Password string `json:"password"`
+	About    string `json:"about"`
+}
+
+// PlayScript is a command line to copy.
+type PlayScript struct {
+	About string `json:"about"`
+	Shell string `json:"shell"`
+}
+
+// Dev builds a playground: a server over an SQLite file and a key of its own,
+// with the clients and users of dev.yaml. It refuses to listen where another
+// machine could reach it.
+func Dev(ctx context.Context, o DevOptions) (_ *Server, _ Playground, err error) {
+	if err := checkLoopback(o.Listen); err != nil {
+		return nil, Playground{}, err
+	}
+	// Listening comes first: it fails where another playground runs.
+	ln, err := listen("--listen", o.Listen)
+	if err != nil {
+		return nil, Playground{}, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, ln.Close())
+		}
+	}()
+	if o.Fresh {
+		if err := removeDev(o.Dir); err != nil {
+			return nil, Playground{}, err
+		}
+	}
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, Playground{}, fmt.Errorf("cannot make the directory of the playground: %w", err)
+	}
+	key, err := devKey(filepath.Join(o.Dir, "secret.key"))
+	if err != nil {
+		return nil, Playground{}, err
+	}
+	_, port, err := net.SplitHostPort(ln.Addr().String())
+	if err != nil {
+		return nil, Playground{}, err
+	}
+	c := config.Config{
+		Listen:        ln.Addr().String(),
+		PublicURL:     "http://localhost:" + port,
+		Database:      secret.Value("sqlite:" + filepath.Join(o.Dir, "sallyport.db")),
+		SecretKey:     key,
+		Mail:          "log",
+		OutboundAllow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+		Root:          config.Surfaces,
+		Log:           config.Log{Format: "text", Level: slog.LevelInfo},
+		Source:        "sallyport dev",
+	}
+	d, err := OpenDB(ctx, c)
+	if err != nil {
+		return nil, Playground{}, err
+	}
+	// A playground of an earlier release is brought up to date without asking.
+	if _, err := d.Migrate(ctx); err != nil {
+		return nil, Playground{}, errors.Join(err, d.Close())
+	}
+	s, err := New(ctx, Options{Config: c, Log: NewLog(o.Log, c.Log), DB: d, Listener: ln})
+	if err != nil {
+		return nil, Playground{}, errors.Join(err, d.Close())
+	}
+	s.ownsDB = true
+	if err := s.furnish(ctx); err != nil {
+		return nil, Playground{}, errors.Join(fmt.Errorf("cannot make the demo clients and users: %w", err), s.Close())
+	}
+	return s, newPlayground(c.PublicURL), nil
+}
+
+// furnish applies dev.yaml. What people changed since the first run, passwords
+// included, is set back to what is printed.
+func (s *Server) furnish(ctx context.Context) error {
+	f, err := resource.Parse("dev.yaml", devResources, resource.ParseOptions{Dev: true, Outbound: s.cfg.OutboundAllow})
+	if err != nil {
+		return err
+	}
+	core := &resource.Core{DB: s.db, Now: s.now, Key: s.cfg.SecretKey, Passwords: s.passwords}
+	_, err = core.Apply(ctx, f, resource.Options{BaseURL: s.cfg.PublicURL, NoMail: true})
+	return err
+}
+
+// checkLoopback refuses an address that other machines can reach: whoever
+// reaches a playground may read its mail.
+func checkLoopback(address string) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("--listen: %q is not an address like 127.0.0.1:8080", address)
+	}
+	if !client.Loopback(host) {
+		return fmt.Errorf("--listen: %s can be reached by other machines; dev listens on loopback addresses alone, serve is for everything else", address)
+	}
+	return nil
+}
+
+// removeDev removes a playground's files, and nothing else that lies there.
+func removeDev(dir string) error {
+	for _, name := range []string{"sallyport.db", "sallyport.db-wal", "sallyport.db-shm", "secret.key"} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("cannot begin again: %w", err)
+		}
+	}
+	return nil
+}
+
+// devKey reads the process key at path, or makes one that only its owner may
+// read.
+func devKey(path string) (*secret.Key, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err == nil {
+		_, err = f.WriteString(secret.Hex(secret.KeySize) + "\n")
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("cannot make the key of the playground: %w", err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the key of the playground: %w", err)
+	}
+	b, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil {
+		return nil, fmt.Errorf("%s is not a key; begin again with --fresh", path)
+	}
+	key, err := secret.NewKey(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s is not a key; begin again with --fresh", path)
+	}
+	return key, nil
+}
+
+func newPlayground(base string) Playground {
+	post := func(path, body string) string {
+		return "curl -s " + base + path + " -H 'Content-Type: application/json' -d '" + body + "'"
+	}
+	login := func(email, password, app string) string {
+		return post("/auth/login", `{"email":"`+email+`","password":"`+password+`","app_id":"`+app+`"}`)
+	}
+	return Playground{
+		URL: base, Client: devClient, Console: devConsole,
+		Users: []PlayUser{
+			{devUser, devPassword, "a user of the client Demo"},
+			{devOperator, devOperatorPass, "an operator: an administrator of the client Console"},
+		},
+		Commands: []PlayScript{
+			{"Sign in (Keymaster API)", login(devUser, devPassword, devClient)},
+			{"Sign in as the operator", login(devOperator, devOperatorPass, devConsole)},
+			{"Sign up", post("/auth/signup", `{"email":"new@example.com","password":"a-password-of-yours","display_name":"New Person","app_id":"`+devClient+`"}`)},
+			{"Have a magic link mailed", post("/auth/magic-link/request", `{"email":"`+devUser+`","app_id":"`+devClient+`"}`)},
+			{"Get a token for the client itself", "curl -s " + base + "/auth/token -d grant_type=client_credentials -d client_id=" + devClient + " -d client_secret=" + devClientSecret + " -d scope=users:read"},
+			{"Fetch the keys that tokens are signed with", "curl -s " + base + "/.well-known/jwks.json"},
+		},
+	}
+}
+
+// Text is the playground for people.
+func (p Playground) Text() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "\nSallyport is at %s, with nothing to set up. Client Demo: %s\n\n", p.URL, p.Client)
+	for _, u := range p.Users {
+		fmt.Fprintf(&b, "  %-22s  password %s  (%s)\n", u.Email, u.Password, u.About)
+	}
+	fmt.Fprintf(&b, "\n  Sign-in page  %s/login?app_id=%s&redirect_uri=%s\n", p.URL, p.Client, devRedirect)
+	if p.Inbox != "" {
+		fmt.Fprintf(&b, "  Mail inbox    %s\n", p.Inbox)
+	}
+	for _, c := range p.Commands {
+		fmt.Fprintf(&b, "\n# %s\n%s\n", c.About, c.Shell)
+	}
+	b.WriteString("\nStop with Ctrl-C; the same data is there next time. --fresh begins again.\n\n")
+	return b.String()
+}

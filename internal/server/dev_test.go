@@ -1,0 +1,198 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"sallyport/internal/db"
+	"sallyport/internal/db/dbtest"
+	"sallyport/internal/resource"
+)
+
+func play(t *testing.T, dir string, fresh bool) (*Server, Playground) {
+	t.Helper()
+	s, p, err := Dev(t.Context(), DevOptions{Listen: "127.0.0.1:0", Dir: dir, Fresh: fresh, Log: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, p
+}
+
+// post sends JSON and returns the status code and the answer's members.
+func post(t *testing.T, url string, body any) (int, map[string]any) {
+	t.Helper()
+	text, err := json.Marshal(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.Post(url, "application/json", bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var answer map[string]any
+	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, answer
+}
+
+func TestDevSignsItsPeopleIn(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "play")
+	s, p := play(t, dir, false)
+	start(t, s)
+	for i, u := range p.Users {
+		app := []string{p.Client, p.Console}[i]
+		code, answer := post(t, p.URL+"/keymaster/auth/login", map[string]string{"email": u.Email, "password": u.Password, "app_id": app})
+		if code != 200 || answer["access_token"] == nil {
+			t.Errorf("%s: got %d %v", u.Email, code, answer)
+		}
+	}
+	for _, c := range p.Commands {
+		if !strings.HasPrefix(c.Shell, "curl -s "+p.URL+"/") || !strings.Contains(p.Text(), c.Shell) {
+			t.Errorf("command %q is not for %s, or not in the text", c.Shell, p.URL)
+		}
+	}
+	for name, want := range map[string]os.FileMode{"": 0o700, "secret.key": 0o600, "sallyport.db": 0o600} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: got %v, %v; want mode %v", name, info.Mode().Perm(), err, want)
+		}
+	}
+}
+
+func TestDevKeepsItsDataUnlessFresh(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	signUp := func(fresh bool) int {
+		s, p := play(t, dir, fresh)
+		r := start(t, s)
+		code, _ := post(t, p.URL+"/auth/signup", map[string]string{"email": "new@example.com", "password": "a-password-of-yours", "display_name": "New", "app_id": p.Client})
+		if err := r.stop(); err != nil {
+			t.Fatal(err)
+		}
+		return code
+	}
+	if got := signUp(false); got != 200 {
+		t.Errorf("first run: got %d, want 200", got)
+	}
+	if got := signUp(false); got != 400 {
+		t.Errorf("second run: got %d, want 400 because the account exists", got)
+	}
+	if got := signUp(true); got != 200 {
+		t.Errorf("fresh run: got %d, want 200", got)
+	}
+}
+
+func TestDevListensOnLoopbackAlone(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{"0.0.0.0:0", ":0", "[::]:0", "192.0.2.1:0", "example.com:0", "127.0.0.1", ""} {
+		dir := filepath.Join(t.TempDir(), "play")
+		s, _, err := Dev(t.Context(), DevOptions{Listen: address, Dir: dir, Log: io.Discard})
+		if err == nil || !strings.HasPrefix(err.Error(), "--listen: ") {
+			t.Errorf("%q: got %v, want a refusal", address, err)
+		}
+		if err == nil {
+			s.Close()
+		}
+		if _, err := os.Stat(dir); err == nil {
+			t.Errorf("%q: it made its directory before it refused", address)
+		}
+	}
+}
+
+func TestDevSaysWhatIsInTheWay(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "secret.key"), []byte("short"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := Dev(t.Context(), DevOptions{Listen: "127.0.0.1:0", Dir: dir, Log: io.Discard})
+	if err == nil || !strings.Contains(err.Error(), "--fresh") {
+		t.Errorf("broken key: got %v", err)
+	}
+	s, p := play(t, t.TempDir(), false)
+	defer s.Close()
+	u, err := url.Parse(p.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = Dev(t.Context(), DevOptions{Listen: "127.0.0.1:" + u.Port(), Dir: t.TempDir(), Log: io.Discard})
+	if err == nil || !strings.Contains(err.Error(), "cannot listen on 127.0.0.1:"+u.Port()+" (--listen)") {
+		t.Errorf("busy address: got %v", err)
+	}
+}
+
+func TestOperatorInvite(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		c := testConfig("")
+		s, _ := newServer(t, Options{Config: c, DB: d})
+		now := time.Now()
+		if _, err := InviteOperator(t.Context(), c, d, "new@example.com", now); err == nil || !strings.Contains(err.Error(), "console_client") {
+			t.Errorf("without a console: got %v", err)
+		}
+		if err := s.furnish(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		accept := func(link string) (int, map[string]any) {
+			t.Helper()
+			u, err := url.Parse(link)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body := map[string]string{"app_id": u.Query().Get("app_id"), "invite_code": u.Query().Get("code"),
+				"email": "new@example.com", "display_name": "New", "password": "a-password-of-yours"}
+			if u.Host != "localhost:8080" || u.Path != "/invite" || body["app_id"] != devConsole {
+				t.Errorf("got link %s", link)
+			}
+			return post(t, start(t, s).url+"/auth/accept-invite", body)
+		}
+		lost, err := InviteOperator(t.Context(), c, d, " New@Example.com ", now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := InviteOperator(t.Context(), c, d, "new@example.com", now)
+		if err != nil || again.Email != "new@example.com" || again.Link == lost.Link {
+			t.Fatalf("asked again: got %+v, %v", again, err)
+		}
+		if code, answer := accept(again.Link); code != 200 {
+			t.Fatalf("got %d %v", code, answer)
+		}
+		if _, err := InviteOperator(t.Context(), c, d, "new@example.com", now); !errors.Is(err, ErrOperator) {
+			t.Errorf("an operator: got %v, want ErrOperator", err)
+		}
+		if _, err := InviteOperator(t.Context(), c, d, "nobody", now); err == nil || !strings.Contains(err.Error(), "not an e-mail address") {
+			t.Errorf("no address: got %v", err)
+		}
+	})
+}
+
+func TestDevResourcesPlanNoChangesAgain(t *testing.T) {
+	t.Parallel()
+	s, _ := newServer(t, Options{Config: testConfig(dbtest.SQLiteURL(t))})
+	defer s.Close()
+	if err := s.furnish(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f, err := resource.Parse("dev.yaml", devResources, resource.ParseOptions{Dev: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	core := &resource.Core{DB: s.db, Now: s.now, Key: testKey, Passwords: s.passwords}
+	changes, err := core.Plan(context.Background(), f, true)
+	if err != nil || resource.Any(changes) {
+		t.Errorf("got %+v, %v; want no changes", changes, err)
+	}
+}
