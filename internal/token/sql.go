@@ -1,0 +1,122 @@
+package token
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"sallyport/internal/client"
+	"sallyport/internal/db"
+	"sallyport/internal/identity"
+	"sallyport/internal/session"
+)
+
+const columns = `id, hash, recent, user_id, client_id, session_id, device_id, amr, created_at, used_at, expires_at`
+
+// row is a family with what decides about a presented token.
+type row struct {
+	Family
+	hash   []byte
+	recent []int64
+}
+
+func scan(r db.Row) (f row, err error) {
+	var created, used, expires db.Time
+	err = r.Scan(&f.ID, &f.hash, db.JSON(&f.recent), &f.UserID, &f.ClientID, &f.SessionID, &f.DeviceID, db.JSON(&f.AMR), &created, &used, &expires)
+	f.CreatedAt, f.UsedAt, f.ExpiresAt = created.Time, used.Time, expires.Time
+	return f, err
+}
+
+func scanFamily(r db.Row) (Family, error) {
+	f, err := scan(r)
+	return f.Family, err
+}
+
+// sweepAt is when a family may be swept: its expiry rounded up to a whole day,
+// so that the index over it changes once a day and not with every rotation.
+func sweepAt(expires time.Time) int64 {
+	const day = 24 * time.Hour
+	return db.At(expires.Add(day - time.Microsecond).Truncate(day))
+}
+
+// insert stores a new family, and reports false if its id is taken.
+func insert(ctx context.Context, tx *db.Tx, f Family, hash []byte) (bool, error) {
+	n, err := tx.Exec(ctx, `INSERT INTO refresh_families
+		(id, hash, recent, user_id, client_id, session_id, device_id, amr, created_at, used_at, expires_at, sweep_at)
+		VALUES ($1, $2, '[]', $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (id) DO NOTHING`,
+		f.ID, hash, f.UserID, f.ClientID, f.SessionID, f.DeviceID, db.JSON(f.AMR),
+		db.At(f.CreatedAt), db.At(f.UsedAt), db.At(f.ExpiresAt), sweepAt(f.ExpiresAt))
+	if err != nil {
+		return false, fmt.Errorf("issue refresh token: %w", err)
+	}
+	return n == 1, nil
+}
+
+// byID returns a family that is alive at now, or db.ErrNotFound.
+func byID(ctx context.Context, tx *db.Tx, id int64, now time.Time) (row, error) {
+	return db.One(ctx, tx, scan, `SELECT `+columns+` FROM refresh_families WHERE id = $1 AND expires_at > $2`, id, db.At(now))
+}
+
+// replace puts a new hash in the place of the presented one. The remembered
+// times were read with that hash, which every rotation changes: if it still
+// matches, so do they.
+func replace(ctx context.Context, tx *db.Tx, f Found, hash []byte, recent []int64, expires, now time.Time) (bool, error) {
+	if recent == nil {
+		recent = []int64{}
+	}
+	n, err := tx.Exec(ctx, `UPDATE refresh_families SET hash = $3, recent = $4, used_at = $5, expires_at = $6, sweep_at = $7
+		WHERE id = $1 AND hash = $2 AND expires_at > $5`,
+		f.Family.ID, f.raw.hash(), hash, db.JSON(recent), db.At(now), db.At(expires), sweepAt(expires))
+	return n == 1, err
+}
+
+// ByUser returns the families of a user that are alive at now, the newest first.
+func ByUser(ctx context.Context, tx *db.Tx, u identity.UserID, now time.Time) ([]Family, error) {
+	return db.All(ctx, tx, scanFamily, `SELECT `+columns+` FROM refresh_families
+		WHERE user_id = $1 AND expires_at > $2 ORDER BY created_at DESC, id DESC`, u, db.At(now))
+}
+
+// End ends a family. Ending one that has ended is no error. This and its
+// siblings report how many families they ended.
+func End(ctx context.Context, tx *db.Tx, id int64) (int64, error) {
+	return end(ctx, tx, `DELETE FROM refresh_families WHERE id = $1`, id)
+}
+
+// EndByUserClient ends every family that a user has in a client.
+func EndByUserClient(ctx context.Context, tx *db.Tx, u identity.UserID, c client.ID) (int64, error) {
+	return end(ctx, tx, `DELETE FROM refresh_families WHERE user_id = $1 AND client_id = $2`, u, c)
+}
+
+// EndByUser ends every family of a user.
+func EndByUser(ctx context.Context, tx *db.Tx, u identity.UserID) (int64, error) {
+	return end(ctx, tx, `DELETE FROM refresh_families WHERE user_id = $1`, u)
+}
+
+// EndBySession ends the families that began in a session. The empty session is
+// none: families that began without one are left alone.
+func EndBySession(ctx context.Context, tx *db.Tx, s session.ID) (int64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	return end(ctx, tx, `DELETE FROM refresh_families WHERE session_id = $1`, s)
+}
+
+func end(ctx context.Context, tx *db.Tx, query string, args ...any) (int64, error) {
+	n, err := tx.Exec(ctx, query, args...)
+	if err != nil {
+		return 0, fmt.Errorf("end refresh families: %w", err)
+	}
+	return n, nil
+}
+
+// Sweep deletes up to limit families that expired before the last midnight
+// (UTC), and reports how many. The outer condition is judged again for a row
+// that was changed meanwhile.
+func Sweep(ctx context.Context, tx *db.Tx, now time.Time, limit int) (int64, error) {
+	n, err := tx.Exec(ctx, `DELETE FROM refresh_families WHERE sweep_at <= $1
+		AND id IN (SELECT id FROM refresh_families WHERE sweep_at <= $1 ORDER BY sweep_at LIMIT $2)`, db.At(now), limit)
+	if err != nil {
+		return 0, fmt.Errorf("sweep refresh families: %w", err)
+	}
+	return n, nil
+}
