@@ -195,3 +195,30 @@ func TestSubscribeAndDeleteRace(t *testing.T) {
 		}
 	})
 }
+
+func TestSweepKeepsThirtyDays(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w := newWorld(t, d)
+		hook, _ := w.subscribe("https://a.example/")
+		for range 3 {
+			w.ping(hook)
+			w.now = w.now.Add(time.Hour)
+		}
+		sweep := func(now time.Time, n int) (swept int64) {
+			w.write(func(ctx context.Context, tx *db.Tx) (err error) {
+				swept, err = Sweep(ctx, tx, now, n)
+				return err
+			})
+			return swept
+		}
+		if n := sweep(start.Add(Kept), 10); n != 0 {
+			t.Errorf("swept %d at thirty days, want 0", n)
+		}
+		if n := sweep(start.Add(Kept+90*time.Minute), 1); n != 1 {
+			t.Errorf("swept %d, want the 1 asked for", n)
+		}
+		if n := sweep(start.Add(Kept+90*time.Minute), 10); n != 1 || len(w.log(hook.ID)) != 1 {
+			t.Errorf("swept %d and %d are left, want 1 and 1", n, len(w.log(hook.ID)))
+		}
+	})
+}
