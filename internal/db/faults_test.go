@@ -16,8 +16,8 @@ import (
 // equal, and each Write that was answered with nil counted once.
 func TestFaultsDoNotShow(t *testing.T) {
 	t.Parallel()
-	const callers, each = 8, 25
-	dbtest.EachFaulty(t, dbtest.Faults{Seed: 1, Serialization: 0.05, Lost: 0.05, Delay: 2 * time.Millisecond}, func(t *testing.T, d *db.DB) {
+	const callers, each = 8, 12
+	dbtest.EachFaulty(t, dbtest.Faults{Seed: 1, Serialization: 0.05, Lost: 0.05, Delay: time.Millisecond}, func(t *testing.T, d *db.DB) {
 		write(t, d, set("a", ""))
 		write(t, d, set("b", ""))
 		var wg sync.WaitGroup

@@ -219,6 +219,10 @@ func (w *writer) commit() error {
 	}
 	w.open = false
 	w.stats.commits.Add(1)
+	if w.logged += max(w.kept, 1); w.logged >= checkpointEvery {
+		w.logged = 0
+		w.check.ask()
+	}
 	if w.fault != nil {
 		if err := w.fault(AfterCommit); err != nil {
 			w.stats.unknown.Add(1)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -466,5 +467,32 @@ func TestStatementsKeptAreBounded(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+func TestLogIsCopiedInTheBackground(t *testing.T) {
+	t.Parallel()
+	d, w := openTest(t, Options{})
+	size := func() int64 {
+		info, err := os.Stat(w.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+	before := size()
+	var wg sync.WaitGroup
+	for i := range groupMax {
+		wg.Go(func() {
+			for n := range checkpointEvery/groupMax + 1 {
+				if err := d.Write(t.Context(), func(ctx context.Context, tx *Tx) error { return insert(ctx, tx, fmt.Sprint(i, ".", n)) }); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for size() == before && t.Context().Err() == nil {
+		time.Sleep(time.Millisecond) // a file tells nobody that it has grown
 	}
 }

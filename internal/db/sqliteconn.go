@@ -57,6 +57,10 @@ func openWriter(path string) (*conn, error) {
 		c.Close()
 		return nil, err
 	}
+	if err := c.do("PRAGMA wal_autocheckpoint = 4000"); err != nil {
+		c.Close()
+		return nil, err
+	}
 	return c, nil
 }
 

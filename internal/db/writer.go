@@ -30,6 +30,7 @@ type writer struct {
 	path  string
 	fault func(Step) error
 	stats *counters
+	check *checkpointer
 
 	queue chan *request
 	quit  chan struct{} // closed to stop
@@ -39,6 +40,7 @@ type writer struct {
 
 	// The rest is the goroutine's own.
 	conn    *conn      // nil while it is broken
+	logged  int        // transactions since the last checkpoint was asked for
 	open    bool       // a transaction is open
 	saved   bool       // the request under way has a savepoint
 	lost    bool       // the open transaction cannot be committed
@@ -82,7 +84,7 @@ func (c *crash) Unwrap() error {
 
 func newWriter(path string, c *conn, fault func(Step) error, stats *counters) *writer {
 	w := &writer{
-		path: path, conn: c, fault: fault, stats: stats,
+		path: path, conn: c, fault: fault, stats: stats, check: newCheckpointer(path),
 		queue: make(chan *request, 4*groupMax),
 		quit:  make(chan struct{}),
 		gone:  make(chan struct{}),
@@ -151,6 +153,7 @@ func (w *writer) loop() {
 		w.serve()
 	}
 	finished = true
+	w.check.close()
 	if w.conn != nil {
 		w.ended = w.conn.Close()
 	}

@@ -59,21 +59,24 @@ func PostgresURL(t testing.TB) string {
 	if server == "" {
 		t.Skipf("%s is not set: not tested on PostgreSQL", Variable)
 	}
-	schema := "t_" + strings.ToLower(rand.Text())
-	run(t, server, `CREATE SCHEMA `+schema)
-	t.Cleanup(func() { run(t, server, `DROP SCHEMA `+schema+` CASCADE`) })
 	u, err := url.Parse(server)
 	if err != nil {
 		t.Fatalf("%s: %v", Variable, err)
 	}
 	q := u.Query()
-	q.Set("search_path", schema)
 	if !q.Has("pool_max_conns") {
 		q.Set("pool_max_conns", "4") // many tests share the server
 	}
 	if !q.Has("synchronous_commit") {
 		q.Set("synchronous_commit", "off") // nothing here outlives the server
 	}
+	u.RawQuery = q.Encode()
+	server = u.String()
+
+	schema := "t_" + strings.ToLower(rand.Text())
+	run(t, server, `CREATE SCHEMA `+schema)
+	t.Cleanup(func() { run(t, server, `DROP SCHEMA `+schema+` CASCADE`) })
+	q.Set("search_path", schema)
 	u.RawQuery = q.Encode()
 	return u.String()
 }
