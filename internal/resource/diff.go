@@ -28,10 +28,12 @@ type differ struct {
 	next     owned // what the file will own
 	changes  []Change
 	mistakes []yaml.Mistake
-	tenants  map[string]client.Tenant // by slug, as they will be
-	clients  map[string]client.Client // by the file's key, as they will be
-	seen     map[identity.UserID]string
-	invited  []Invited
+	tenants  map[string]client.Tenant   // by slug, as they will be
+	clients  map[string]client.Client   // by the file's key, as they will be
+	seen     map[identity.UserID]string // the users of the file, by the address it has
+	// unenrolled are the places that are pruned.
+	unenrolled map[identity.UserID]map[client.ID]bool
+	invited    []Invited
 }
 
 // actor is who the audit log says did it.
@@ -39,7 +41,7 @@ var actor = audit.Operator("apply")
 
 func (c *Core) diff(f *File, s *state, o Options, m *memo, now time.Time) (*differ, error) {
 	d := &differ{core: c, f: f, s: s, o: o, memo: m, now: now, next: s.owned.clone(),
-		tenants: map[string]client.Tenant{}, clients: map[string]client.Client{}, seen: map[identity.UserID]string{}}
+		tenants: map[string]client.Tenant{}, clients: map[string]client.Client{}, seen: map[identity.UserID]string{}, unenrolled: map[identity.UserID]map[client.ID]bool{}}
 	for i := range f.Tenants {
 		d.tenant(&f.Tenants[i])
 	}

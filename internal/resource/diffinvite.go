@@ -35,8 +35,8 @@ func (d *differ) invite(in *Invite) {
 	}
 	c := Change{Action: Create, Kind: "invite", Name: in.Client + " " + in.Email}
 	switch {
-	case d.s.enrolled(in.Email, cl.ID) || d.enrols(in):
-		c.Action = None // they are in
+	case d.enrolled(in, cl.ID):
+		c.Action = None // they are in, or will be
 	case waits:
 		c.Action = Update
 		if !slices.Equal(pending.Roles, roles) {
@@ -51,11 +51,20 @@ func (d *differ) invite(in *Invite) {
 	d.add(c)
 }
 
-// enrols reports whether the file itself gives the invited person a place.
-func (d *differ) enrols(in *Invite) bool {
-	return slices.ContainsFunc(d.f.Users, func(u User) bool {
-		return u.Email == in.Email && slices.ContainsFunc(u.Enrolments, func(e Enrolment) bool { return e.Client == in.Client })
-	})
+// enrolled reports whether the invited person will have a place in the client
+// once the users of the file are as it says.
+func (d *differ) enrolled(in *Invite, c client.ID) bool {
+	for _, u := range d.f.Users {
+		if u.Email == in.Email && slices.ContainsFunc(u.Enrolments, func(e Enrolment) bool { return e.Client == in.Client }) {
+			return true
+		}
+	}
+	p, there := d.s.people[in.Email]
+	if !there || d.prunes(p.ID) || d.unenrolled[p.ID][c] {
+		return false
+	}
+	_, there = d.s.enrolments[p.ID][c]
+	return there
 }
 
 func (d *differ) makeInvite(ctx context.Context, tx *db.Tx, cl client.Client, key string, in *Invite, roles []string) error {

@@ -351,6 +351,10 @@ func (x *userDiff) unenrol() {
 		if !there {
 			continue
 		}
+		if x.unenrolled[x.next.ID] == nil {
+			x.unenrolled[x.next.ID] = map[client.ID]bool{}
+		}
+		x.unenrolled[x.next.ID][cl.ID] = true
 		x.field("enrolments."+fileKey(cl), enrolmentText(was), "")
 		x.steps = append(x.steps, func(ctx context.Context, tx *db.Tx) error {
 			if err := client.Remove(ctx, tx, x.next.ID, cl.ID); err != nil {

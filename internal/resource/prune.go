@@ -53,14 +53,19 @@ func (d *differ) pruneInvites() {
 	}
 }
 
+// prunes reports whether a user of the database is to be deleted.
+func (d *differ) prunes(id identity.UserID) bool {
+	return d.o.Prune && d.seen[id] == "" && d.s.owned.Users[id].Made
+}
+
 func (d *differ) pruneUsers() {
 	for _, id := range inOrder(d.next.Users) {
 		if d.seen[id] != "" {
 			continue
 		}
-		made, u := d.next.Users[id].Made, d.s.users[id].User
+		u := d.s.users[id].User
 		delete(d.next.Users, id)
-		if made {
+		if d.prunes(id) {
 			d.remove("user", u.Email, audit.Event{Action: audit.UserDeleted, UserID: id, Detail: map[string]any{"email": u.Email, "name": u.DisplayName}},
 				func(ctx context.Context, tx *db.Tx) error { return d.deleteUser(ctx, tx, u) })
 		}

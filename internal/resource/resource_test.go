@@ -136,7 +136,10 @@ func (s *stage) client(key string) (c client.Client) {
 
 func (s *stage) user(email string) (u identity.User) {
 	s.t.Helper()
-	s.read(func(ctx context.Context, tx *db.Tx) (err error) { u, err = identity.ByEmail(ctx, tx, email); return err })
+	s.read(func(ctx context.Context, tx *db.Tx) (err error) {
+		u, err = identity.ByEmail(ctx, tx, email)
+		return err
+	})
 	return u
 }
 

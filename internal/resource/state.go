@@ -222,13 +222,3 @@ func (s *state) find(cl *Client) (client.Client, bool) {
 	c, ok := s.byID[client.ID(cl.ID)]
 	return c, ok
 }
-
-// enrolled reports whether the user with the address has a place in a client.
-func (s *state) enrolled(address string, c client.ID) bool {
-	p, ok := s.people[address]
-	if !ok {
-		return false
-	}
-	_, ok = s.enrolments[p.ID][c]
-	return ok
-}
