@@ -156,7 +156,7 @@ func (c *Core) complete(ctx context.Context, tx *db.Tx, p proof, roles []string,
 		ExpiresAt: p.client.Policy.RefreshExpiry(now),
 	}, now)
 	if err != nil {
-		return nil, fmt.Errorf("issue refresh token: %w", err)
+		return nil, err
 	}
 	err = audit.Record(ctx, tx, now, p.visitor.event(audit.UserLogin, p.user, p.client, map[string]any{"method": p.method, "amr": p.amr}))
 	return in, err

@@ -61,6 +61,9 @@ func (c *Core) Challenge(ctx context.Context, in ChallengeIn) (Outcome, error) {
 		}
 		if wait > 0 {
 			_, err := onetime.Spend(ctx, tx, onetime.Challenge, in.Secret, now)
+			if errors.Is(err, db.ErrNotFound) { // another of too many was first
+				err = nil
+			}
 			return fault.Later(fault.CodeAttempts, wait), err
 		}
 		switch err := totp.Use(ctx, tx, c.Key, user.ID, in.Code, now); {

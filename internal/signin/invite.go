@@ -96,7 +96,7 @@ func (c *Core) planInvite(ctx context.Context, in InviteIn) (invitePlan, error) 
 	err := c.write(ctx, func(ctx context.Context, tx *db.Tx) (*fault.Error, error) {
 		p = invitePlan{}
 		now := c.Now()
-		if err := takeIn(ctx, tx, now, fault.RateLimited, in.Failures...); err != nil {
+		if err := takeIn(ctx, tx, now, in.Failures...); err != nil {
 			return nil, err
 		}
 		var err error

@@ -46,7 +46,7 @@ func (c *Core) RequestMagicLink(ctx context.Context, in MagicLinkIn) error {
 		return err
 	}
 	return c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
-		if err := takeIn(ctx, tx, c.Now(), fault.RateLimited, in.Limits...); err != nil {
+		if err := takeIn(ctx, tx, c.Now(), in.Limits...); err != nil {
 			return err
 		}
 		return c.queue(ctx, tx, JobMagicLink, address{ClientID: in.ClientID, Email: email, Base: in.Visitor.Base, RedirectURI: in.RedirectURI})
@@ -116,7 +116,7 @@ type MagicLinkOut struct {
 // read the address's mail. A new address becomes a user where the client is
 // open to that.
 func (c *Core) MagicLink(ctx context.Context, raw string, limits Limits, v Visitor) (MagicLinkOut, error) {
-	if err := c.take(ctx, fault.RateLimited, limits.Count...); err != nil {
+	if err := c.take(ctx, limits.Count...); err != nil {
 		return MagicLinkOut{}, err
 	}
 	var out MagicLinkOut

@@ -65,7 +65,7 @@ func (c *Core) Password(ctx context.Context, in PasswordIn) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	if err := c.take(ctx, fault.RateLimited, count...); err != nil {
+	if err := c.take(ctx, count...); err != nil {
 		return Outcome{}, err
 	}
 

@@ -53,11 +53,11 @@ func (c *Core) ForgotPassword(ctx context.Context, in ForgotIn) error {
 	if err != nil {
 		return &fault.Error{Code: fault.EmailInvalid, Field: "email"}
 	}
-	if err := c.take(ctx, fault.RateLimited, in.Limits.Count...); err != nil {
+	if err := c.take(ctx, in.Limits.Count...); err != nil {
 		return err
 	}
 	err = c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
-		if err := takeIn(ctx, tx, c.Now(), fault.RateLimited, in.Silent...); err != nil {
+		if err := takeIn(ctx, tx, c.Now(), in.Silent...); err != nil {
 			return err
 		}
 		return c.queue(ctx, tx, JobRecover, address{ClientID: in.ClientID, Email: email, Base: in.Visitor.Base})
@@ -128,7 +128,7 @@ type ResetIn struct {
 // other reset and magic links, half-done sign-ins. A password that is refused
 // leaves the link usable. It signs nobody in.
 func (c *Core) ResetPassword(ctx context.Context, in ResetIn) error {
-	if err := c.take(ctx, fault.RateLimited, in.Limits.Count...); err != nil {
+	if err := c.take(ctx, in.Limits.Count...); err != nil {
 		return err
 	}
 	err := c.read(ctx, func(ctx context.Context, tx *db.Tx) error {

@@ -125,12 +125,21 @@ func (c *Core) replayed(ctx context.Context, in RefreshIn, f token.Family, cause
 	})
 }
 
-// Revoke ends the family of a refresh token if the token is its current one. A
-// token that is unknown, or was rotated before, changes nothing and is no
-// error (RFC 7009 §2.2).
+// Revoke ends the family of a refresh token if the token is its current one, or
+// inside its client's grace. A token that is unknown, or was rotated earlier,
+// changes nothing and is no error (RFC 7009 §2.2).
 func (c *Core) Revoke(ctx context.Context, raw string, v Visitor) error {
 	return c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
 		found, err := token.Find(ctx, tx, c.Key, raw, c.Now(), 0)
+		if errors.Is(err, token.ErrReused) {
+			// A tab that signs out may hold a token that another one rotated a
+			// moment ago: the grace of its client is for that as well.
+			cl, errClient := client.ByID(ctx, tx, found.Family.ClientID)
+			if errClient != nil {
+				return errClient
+			}
+			found, err = token.Find(ctx, tx, c.Key, raw, c.Now(), cl.Policy.RefreshToken.ReuseGrace.D())
+		}
 		if errors.Is(err, token.ErrUnknown) || errors.Is(err, token.ErrReused) {
 			return nil
 		} else if err != nil {

@@ -132,24 +132,24 @@ func (c *Core) write(ctx context.Context, fn func(context.Context, *db.Tx) (*fau
 }
 
 // take counts one attempt against every rule, or refuses and counts nothing.
-func (c *Core) take(ctx context.Context, code fault.Code, rules ...limit.Rule) error {
+func (c *Core) take(ctx context.Context, rules ...limit.Rule) error {
 	if len(rules) == 0 {
 		return nil
 	}
 	return c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
-		return takeIn(ctx, tx, c.Now(), code, rules...)
+		return takeIn(ctx, tx, c.Now(), rules...)
 	})
 }
 
 // takeIn is take inside a transaction. Its refusal must end the transaction:
 // some of the rules may have been counted.
-func takeIn(ctx context.Context, tx *db.Tx, now time.Time, code fault.Code, rules ...limit.Rule) error {
+func takeIn(ctx context.Context, tx *db.Tx, now time.Time, rules ...limit.Rule) error {
 	wait, _, err := limit.Take(ctx, tx, now, rules...)
 	if err != nil {
 		return err
 	}
 	if wait > 0 {
-		return fault.Later(code, wait)
+		return fault.Later(fault.RateLimited, wait)
 	}
 	return nil
 }

@@ -40,7 +40,7 @@ func (c *Core) SignUp(ctx context.Context, in SignUpIn) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	if err := c.take(ctx, fault.RateLimited, in.Limits.Count...); err != nil {
+	if err := c.take(ctx, in.Limits.Count...); err != nil {
 		return Outcome{}, err
 	}
 	var cl client.Client
