@@ -92,7 +92,8 @@ const (
 	FileUnsupported   Code = "file_unsupported"
 	FileTooLarge      Code = "file_too_large"
 	SlugTaken         Code = "slug_taken"
-	FieldInvalid      Code = "field_invalid" // Field names it; Params[0]: what is wrong, as one of a surface's own known words
+	LastAdministrator Code = "last_administrator" // nobody would be left to administer the installation
+	FieldInvalid      Code = "field_invalid"      // Field names it; Params[0]: what is wrong, as one of a surface's own known words
 )
 
 // Codes is every fault there is; a surface's table is tested against it.
@@ -108,7 +109,8 @@ var Codes = []Code{
 	ProofRequired, CurrentPasswordWrong, LastSignInMethod, TOTPEnabled, TOTPNotStarted, TOTPDemanded,
 	SessionUnknown, LinkUnknown,
 	UserUnknown, TenantUnknown, InviteUnknown, WebhookUnknown, DeliveryUnknown, RoleInvalid, EventInvalid,
-	WebhookURLInvalid, InviteSpent, EnrolmentState, FileUnsupported, FileTooLarge, SlugTaken, FieldInvalid,
+	WebhookURLInvalid, InviteSpent, EnrolmentState, FileUnsupported, FileTooLarge, SlugTaken, LastAdministrator,
+	FieldInvalid,
 }
 
 // Error is one failure. Field names the input it is about, where there is one;

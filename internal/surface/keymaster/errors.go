@@ -89,6 +89,7 @@ var answers = map[fault.Code]answer{
 	fault.FileUnsupported:   {400, "Unsupported file type"},
 	fault.FileTooLarge:      {413, "File too large"},
 	fault.SlugTaken:         {400, "Slug already in use"},
+	fault.LastAdministrator: {400, "Cannot remove the last platform administrator"},
 	fault.FieldInvalid:      {422, "%s"},
 }
 
