@@ -212,7 +212,7 @@ func (c *conn) query(_ context.Context, query string, args []any, row func(Row) 
 			return c.failed(err)
 		}
 		if !more || !row(s) {
-			return nil
+			return c.failed(s.Reset())
 		}
 	}
 }

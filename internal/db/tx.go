@@ -30,8 +30,10 @@ type Row interface {
 	Scan(dest ...any) error
 }
 
-// Exec runs a statement for its effect and says how many rows it changed.
-// It fails with ErrConflict or ErrReference when a constraint refuses; after any error
+// Exec runs a statement for its effect and says how many rows it changed. Its arguments
+// are strings and named strings, int, int64, bool, []byte, nil (NULL, as is a nil []byte),
+// and JSON(v); an instant is passed as At or AtOrNull. Text that is not valid UTF-8 or
+// holds a NUL is refused. Exec fails with ErrConflict or ErrReference when a constraint refuses; after any error
 // the transaction takes no further statement and cannot commit.
 func (t *Tx) Exec(ctx context.Context, query string, args ...any) (rows int64, err error) {
 	if err := t.before(ctx, query); err != nil {
@@ -46,7 +48,7 @@ func (t *Tx) Exec(ctx context.Context, query string, args ...any) (rows int64, e
 func One[T any](ctx context.Context, t *Tx, scan func(Row) (T, error), query string, args ...any) (T, error) {
 	var (
 		out     T
-		scanErr error = ErrNotFound
+		scanErr = ErrNotFound
 	)
 	err := t.query(ctx, query, args, func(r Row) bool {
 		out, scanErr = scan(r)

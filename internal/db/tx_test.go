@@ -102,7 +102,23 @@ func TestConstraintsAreNamed(t *testing.T) {
 		if err := d.Write(t.Context(), email("nobody")); !errors.Is(err, db.ErrReference) {
 			t.Errorf("email of nobody: got %v, want ErrReference", err)
 		}
+		// SQLite looks at references when the statement ends, which is after its row.
+		returning := `INSERT INTO emails (address, user_id, is_primary, created_at) VALUES ($1, $2, TRUE, 0) RETURNING address`
 		err := d.Write(t.Context(), func(ctx context.Context, tx *db.Tx) error {
+			_, err := db.One(ctx, tx, db.Text, returning, "x@example.com", "nobody")
+			return err
+		})
+		if !errors.Is(err, db.ErrReference) {
+			t.Errorf("One row of nobody: got %v, want ErrReference", err)
+		}
+		err = d.Write(t.Context(), func(ctx context.Context, tx *db.Tx) error {
+			_, err := db.All(ctx, tx, db.Text, returning, "x@example.com", "nobody")
+			return err
+		})
+		if !errors.Is(err, db.ErrReference) {
+			t.Errorf("All rows of nobody: got %v, want ErrReference", err)
+		}
+		err = d.Write(t.Context(), func(ctx context.Context, tx *db.Tx) error {
 			_, err := tx.Exec(ctx, `UPDATE users SET status = 'absent' WHERE id = 'u'`)
 			return err
 		})

@@ -136,9 +136,8 @@ func plain(arg any) (any, error) {
 	case nil, int64, bool:
 		return a, nil
 	case []byte:
-		// A nil slice is no bytes, not NULL; nil itself is NULL.
 		if a == nil {
-			return []byte{}, nil
+			return nil, nil // as NULL scans into a nil slice
 		}
 		return a, nil
 	case string:

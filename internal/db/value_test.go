@@ -87,11 +87,11 @@ func TestValuesComeBackAsTheyWent(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			_, err = tx.Exec(ctx, `INSERT INTO vals (id, s, n, b, d) VALUES ($1, $2, $3, $4, $5)`, 2, nil, nil, nil, nil)
+			_, err = tx.Exec(ctx, `INSERT INTO vals (id, s, n, b, d) VALUES ($1, $2, $3, $4, $5)`, 2, nil, nil, nil, []byte(nil))
 			if err != nil {
 				return err
 			}
-			_, err = tx.Exec(ctx, `INSERT INTO vals (id, s, n, b, d) VALUES ($1, $2, $3, $4, $5)`, 3, "", int64(-1<<63), false, []byte(nil))
+			_, err = tx.Exec(ctx, `INSERT INTO vals (id, s, n, b, d) VALUES ($1, $2, $3, $4, $5)`, 3, "", int64(-1<<63), false, []byte{})
 			return err
 		})
 		read := func(id int, json any) (v vals) {
