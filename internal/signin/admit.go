@@ -55,7 +55,7 @@ func (c *Core) admit(ctx context.Context, tx *db.Tx, p proof) (Outcome, *fault.E
 	if err != nil {
 		return Outcome{}, nil, fmt.Errorf("read standing: %w", err)
 	}
-	if p.hash != nil && s.hash != *p.hash {
+	if p.hash != nil && s.user.PasswordHash != *p.hash {
 		// The password was changed while we were verifying the old one.
 		return Outcome{}, fault.New(fault.CredentialsInvalid), nil
 	}
@@ -65,7 +65,7 @@ func (c *Core) admit(ctx context.Context, tx *db.Tx, p proof) (Outcome, *fault.E
 		}
 	}
 	switch {
-	case s.status != identity.Active, s.enrolment == client.Suspended:
+	case s.user.Status != identity.Active, s.enrolment == client.Suspended:
 		return Outcome{}, fault.New(fault.EnrolmentSuspended), nil
 	case s.enrolment == client.Pending:
 		return Outcome{}, fault.New(fault.EnrolmentPending), nil

@@ -58,7 +58,7 @@ func (c *Core) Refresh(ctx context.Context, in RefreshIn) (SignedIn, error) {
 		if reused != nil {
 			return nil
 		}
-		return c.mayRefresh(ctx, tx, found.Family, &out)
+		return mayRefresh(ctx, tx, found.Family, &out)
 	})
 	if err != nil {
 		return SignedIn{}, err
@@ -85,22 +85,21 @@ func (c *Core) Refresh(ctx context.Context, in RefreshIn) (SignedIn, error) {
 }
 
 // mayRefresh judges whether the family's user still has a place in the client.
-func (c *Core) mayRefresh(ctx context.Context, tx *db.Tx, f token.Family, out *SignedIn) (err error) {
+func mayRefresh(ctx context.Context, tx *db.Tx, f token.Family, out *SignedIn) error {
 	s, err := standingOf(ctx, tx, f.UserID, f.ClientID)
 	if err != nil {
 		return err
 	}
 	switch {
-	case s.status != identity.Active, s.enrolment == client.Suspended:
+	case s.user.Status != identity.Active, s.enrolment == client.Suspended:
 		return fault.New(fault.EnrolmentSuspended)
 	case s.enrolment == "":
 		return fault.New(fault.NotEnrolled)
 	case s.enrolment == client.Pending:
 		return fault.New(fault.EnrolmentPending)
 	}
-	out.Roles, out.AMR = s.roles, f.AMR
-	out.User, err = identity.ByID(ctx, tx, f.UserID)
-	return err
+	out.User, out.Roles, out.AMR = s.user, s.roles, f.AMR
+	return nil
 }
 
 // replayed ends what a reused token belongs to. Whoever holds the other copy

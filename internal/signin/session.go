@@ -120,5 +120,5 @@ func (c *Core) resumable(ctx context.Context, tx *db.Tx, cookie string, cl clien
 		return s, false, err
 	}
 	owed := st.factor || cl.Policy.SecondFactor == client.FactorRequired
-	return s, st.status == identity.Active && st.enrolment == client.Active && (!owed || s.Has(session.OTP)), nil
+	return s, st.user.Status == identity.Active && st.enrolment == client.Active && (!owed || s.Has(session.OTP)), nil
 }
