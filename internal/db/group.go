@@ -120,22 +120,29 @@ func (w *writer) settle(r *request) {
 
 // runAlone gives each request that was in a lost group a transaction of its own.
 func (w *writer) runAlone() {
+	var refused error
 	for len(w.alone) > 0 {
 		r := w.alone[0]
 		w.alone = w.alone[1:]
-		if r.crash == nil && !r.exit {
+		switch {
+		case r.crash != nil || r.exit:
+		case refused != nil: // as in refuse: the rest would wait for the same
+			r.err = refused
+		default:
 			w.stats.alone.Add(1)
-			w.runOne(r)
+			refused = w.runOne(r)
 		}
 		w.answer(r)
 	}
 	w.alone = nil
 }
 
-func (w *writer) runOne(r *request) {
+// runOne runs r in transactions of its own until one needs no other. Its error is that no
+// transaction can begin.
+func (w *writer) runOne(r *request) error {
 	for range maxTries {
 		if r.err = w.begin(); r.err != nil {
-			return
+			return r.err
 		}
 		w.call(r)
 		if r.err == nil && r.crash == nil {
@@ -144,10 +151,11 @@ func (w *writer) runOne(r *request) {
 		}
 		w.rollback()
 		if !r.again {
-			return
+			break
 		}
 		w.stats.retries.Add(1)
 	}
+	return nil
 }
 
 // again says that err is a fault that asks for another run. SQLite itself has none: it

@@ -61,7 +61,7 @@ func hold(t *testing.T, d *DB) (release func()) {
 			<-end
 			return nil
 		})
-		if err != nil {
+		if err != nil && !errors.Is(err, ErrUnavailable) { // it is a member of the group too
 			t.Errorf("holder: %v", err)
 		}
 	}()
@@ -222,6 +222,38 @@ func TestFailedCommitRunsEachAlone(t *testing.T) {
 	}
 	if got := d.Stats().Alone; got == 0 {
 		t.Error("none ran alone")
+	}
+}
+
+func TestLostGroupThatCannotBeginAgainIsUnavailable(t *testing.T) {
+	t.Parallel()
+	var w *writer
+	var d *DB
+	var fail atomic.Int32
+	nowhere := t.TempDir()
+	d, w = openTest(t, Options{Fault: func(s Step) error {
+		if s == BeforeCommit && fail.CompareAndSwap(1, 0) {
+			w.conn.broken, w.path = true, nowhere // in the writer's goroutine
+			return errors.New("disk")
+		}
+		return nil
+	}})
+	path := w.path
+	fail.Store(1)
+	member := func(name string) func(context.Context, *Tx) error {
+		return func(ctx context.Context, tx *Tx) error { return insert(ctx, tx, name) }
+	}
+	for i, o := range together(t, d, w, member("a"), member("b"), member("c")) {
+		if !errors.Is(o.err, ErrUnavailable) {
+			t.Errorf("member %d: got %v, want ErrUnavailable", i, o.err)
+		}
+	}
+	w.path = path
+	if err := d.Write(t.Context(), member("d")); err != nil {
+		t.Errorf("mended: %v", err)
+	}
+	if got := rows(t, d); len(got) != 1 || !got["d"] {
+		t.Errorf("rows %v, want d", got)
 	}
 }
 

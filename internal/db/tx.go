@@ -127,6 +127,10 @@ func (t *Tx) before(ctx context.Context, query string) error {
 	case t.err != nil:
 		return fmt.Errorf("db: transaction has failed already: %w", t.err)
 	}
+	switch firstWord(query) {
+	case "BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "SAVEPOINT", "RELEASE":
+		return t.after(fmt.Errorf("db: the transaction is not the function's to end: %.40q", query))
+	}
 	if t.read && !reads(query) {
 		return t.after(fmt.Errorf("db: not a reading statement: %.40q", query))
 	}

@@ -265,6 +265,27 @@ func TestReadTakesOnlyReadingStatements(t *testing.T) {
 	})
 }
 
+func TestFunctionCannotEndItsTransaction(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		for _, query := range []string{`COMMIT`, ` commit`, `ROLLBACK`, `BEGIN`, `SAVEPOINT x`, `RELEASE x`, `END`} {
+			err := d.Write(t.Context(), func(ctx context.Context, tx *db.Tx) error {
+				if err := set("a", "")(ctx, tx); err != nil {
+					return err
+				}
+				_, err := tx.Exec(ctx, query)
+				return err
+			})
+			if err == nil {
+				t.Errorf("%s: no error", query)
+			}
+		}
+		if got := settings(t, d); len(got) != 0 {
+			t.Errorf("rows %v, want none", got)
+		}
+	})
+}
+
 func TestTxEndsWithItsFunction(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
