@@ -261,67 +261,6 @@ func TestApplyRefusesTwoEntriesForOneUser(t *testing.T) {
 	})
 }
 
-func TestConcurrentAppliesAgree(t *testing.T) {
-	t.Parallel()
-	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		s := newStage(t, d)
-		f := s.parse(everything)
-		var wg sync.WaitGroup
-		created := make([]int, 8)
-		for i := range created {
-			wg.Go(func() {
-				r, err := s.Apply(t.Context(), f, Options{BaseURL: "https://auth.example.com"})
-				if err != nil {
-					t.Errorf("apply: %v", err)
-				}
-				created[i] = len(made(r.Changes))
-			})
-		}
-		wg.Wait()
-		total := 0
-		for _, n := range created {
-			total += n
-		}
-		if total != 19 {
-			t.Errorf("changes of all applies: got %v, want those of one", created)
-		}
-		s.wantPeople()
-		wantNothing(t, "a plan afterwards", s.plan(everything, true))
-		if got := s.count("jobs"); got != 2 {
-			t.Errorf("mails: got %d, want 2", got)
-		}
-	})
-}
-
-// TestConcurrentAppliesOfTwoFiles races files that want different things: each
-// file is stored whole, one after the other.
-func TestConcurrentAppliesOfTwoFiles(t *testing.T) {
-	t.Parallel()
-	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		s := newStage(t, d)
-		files := []string{
-			"clients: [{key: a, name: One}]\nusers: [{email: jane@example.com, display_name: One, enrolments: [{client: a, roles: [user]}]}]\n",
-			"clients: [{key: a, name: Two}]\nusers: [{email: jane@example.com, display_name: Two, enrolments: [{client: a, roles: [admin]}]}]\n",
-		}
-		for range 10 {
-			var wg sync.WaitGroup
-			for _, text := range files {
-				f := s.parse(text)
-				wg.Go(func() {
-					if _, err := s.Apply(t.Context(), f, Options{}); err != nil {
-						t.Errorf("apply: %v", err)
-					}
-				})
-			}
-			wg.Wait()
-			name, role := s.client("a").Name, enrolmentText(s.enrolment("jane@example.com", "a"))
-			if u := s.user("jane@example.com"); u.DisplayName != name || role != map[string]string{"One": "active [user]", "Two": "active [admin]"}[name] {
-				t.Fatalf("got client %s, user %s, enrolment %s: a mixture", name, u.DisplayName, role)
-			}
-		}
-	})
-}
-
 func TestSecretsLeaveNoTrace(t *testing.T) {
 	t.Parallel()
 	secrets := []string{"literal-client-secret-abc", "literal-hs256-secret-that-is-long-enough", "literal-password-xyz", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", environment["OLD_HASH"]}

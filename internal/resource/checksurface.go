@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"slices"
 	"time"
 
 	"sallyport/internal/identity"
@@ -9,8 +10,12 @@ import (
 func (c *checker) surfaces() {
 	s := &c.file.Surfaces
 	for _, one := range s.all() {
-		if one.client != nil {
-			c.named("surfaces."+one.name+"."+one.clientKey, *one.client)
+		if one.client == nil {
+			continue
+		}
+		path := "surfaces." + one.name + "." + one.clientKey
+		if cl := c.named(path, *one.client); cl != nil && one.name == "keymaster" && !slices.Contains(cl.Roles.Available, "admin") {
+			c.warn(path, "the client %q has no role admin, so nobody can become an operator", cl.Key)
 		}
 	}
 	if v := s.OIDC; v != nil {

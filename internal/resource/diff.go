@@ -31,7 +31,9 @@ type differ struct {
 	tenants  map[string]client.Tenant   // by slug, as they will be
 	clients  map[string]client.Client   // by the file's key, as they will be
 	seen     map[identity.UserID]string // the users of the file, by the address it has
-	// unenrolled are the places that are pruned.
+	// enrols are the places that the file gives, by inviteKey; unenrolled are
+	// those that are pruned.
+	enrols     map[string]bool
 	unenrolled map[identity.UserID]map[client.ID]bool
 	invited    []Invited
 }
@@ -41,7 +43,8 @@ var actor = audit.Operator("apply")
 
 func (c *Core) diff(f *File, s *state, o Options, m *memo, now time.Time) (*differ, error) {
 	d := &differ{core: c, f: f, s: s, o: o, memo: m, now: now, next: s.owned.clone(),
-		tenants: map[string]client.Tenant{}, clients: map[string]client.Client{}, seen: map[identity.UserID]string{}, unenrolled: map[identity.UserID]map[client.ID]bool{}}
+		tenants: map[string]client.Tenant{}, clients: map[string]client.Client{}, seen: map[identity.UserID]string{},
+		enrols: map[string]bool{}, unenrolled: map[identity.UserID]map[client.ID]bool{}}
 	for i := range f.Tenants {
 		d.tenant(&f.Tenants[i])
 	}

@@ -214,16 +214,16 @@ func clientAttrs(cl client.Client) []attr {
 }
 
 func passwordText(p PasswordPolicy) string {
-	text := fmt.Sprintf("at least %d characters", p.MinLength)
+	rules := []string{fmt.Sprintf("at least %d characters", p.MinLength)}
 	for _, rule := range []struct {
 		on   bool
 		name string
 	}{{p.RequireUppercase, "an upper-case letter"}, {p.RequireLowercase, "a lower-case letter"}, {p.RequireDigit, "a digit"}, {p.RequireSymbol, "a symbol"}} {
 		if rule.on {
-			text += ", " + rule.name
+			rules = append(rules, rule.name)
 		}
 	}
-	return text
+	return strings.Join(rules, ", ")
 }
 
 func durationText(d client.Duration) string {

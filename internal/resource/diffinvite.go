@@ -54,10 +54,8 @@ func (d *differ) invite(in *Invite) {
 // enrolled reports whether the invited person will have a place in the client
 // once the users of the file are as it says.
 func (d *differ) enrolled(in *Invite, c client.ID) bool {
-	for _, u := range d.f.Users {
-		if u.Email == in.Email && slices.ContainsFunc(u.Enrolments, func(e Enrolment) bool { return e.Client == in.Client }) {
-			return true
-		}
+	if d.enrols[inviteKey(c, in.Email)] {
+		return true
 	}
 	p, there := d.s.people[in.Email]
 	if !there || d.prunes(p.ID) || d.unenrolled[p.ID][c] {

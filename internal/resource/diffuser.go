@@ -257,6 +257,7 @@ func (x *userDiff) totp() {
 
 func (x *userDiff) enrolment(e *Enrolment) {
 	cl := x.clients[e.Client]
+	x.enrols[inviteKey(cl.ID, x.u.Email)] = true
 	was, exists := x.s.enrolments[x.next.ID][cl.ID]
 	next := client.Enrolment{UserID: x.next.ID, ClientID: cl.ID, Status: client.Active, Roles: cl.Policy.Roles.Default, CreatedAt: x.now}
 	before := ""

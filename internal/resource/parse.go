@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -50,6 +51,7 @@ func Parse(name string, data []byte, o ParseOptions) (*File, error) {
 		}
 	}
 	c.all()
+	slices.SortStableFunc(f.Warnings, func(a, b yaml.Mistake) int { return cmp.Compare(a.Line, b.Line) })
 	if err := doc.Err(); err != nil {
 		return nil, err
 	}

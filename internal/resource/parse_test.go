@@ -194,22 +194,23 @@ func TestParseWarns(t *testing.T) {
 	t.Parallel()
 	const text = `clients:
   - {key: a, name: A, secret: tiny, methods: [google], access_token: {lifetime: 30s}, refresh_token: {reuse_grace: 2m}, password: {require_digit: true}}
-  - {key: h, name: H, access_token: {alg: HS256, secret: env:HACK_SECRET}}
+  - {key: h, name: H, access_token: {alg: HS256, secret: env:HACK_SECRET}, roles: {available: [user]}}
 users:
   - {email: jane@example.com, password: a-long-password-without-number, enrolments: [{client: a}]}
   - {email: otto@example.com, password: password123}
-surfaces: {tofu: {client: a, google: google}}
+surfaces: {tofu: {client: a, google: google}, keymaster: {console_client: h}}
 `
 	const want = `r.yaml:2: clients[0].secret: the secret stands in the file; write env:NAME or file:PATH instead
 r.yaml:2: clients[0].secret: is short; a client's secret should have 16 characters or more
 r.yaml:2: clients[0].access_token.lifetime: 30s is less than a minute
 r.yaml:2: clients[0].refresh_token.reuse_grace: a stolen refresh token works beside the real one for 2m0s
 r.yaml:2: clients[0].methods[0]: no upstream has the key "google"; nobody is signed in by it
-r.yaml:7: surfaces.tofu.google: no upstream has the key "google"; nobody is signed in by it
 r.yaml:5: users[0].password: the secret stands in the file; write env:NAME or file:PATH instead
 r.yaml:5: users[0].password: does not meet the password policy of the user's clients
 r.yaml:6: users[1].password: the secret stands in the file; write env:NAME or file:PATH instead
-r.yaml:6: users[1].password: is a common or breached password, or the user's own name or address`
+r.yaml:6: users[1].password: is a common or breached password, or the user's own name or address
+r.yaml:7: surfaces.keymaster.console_client: the client "h" has no role admin, so nobody can become an operator
+r.yaml:7: surfaces.tofu.google: no upstream has the key "google"; nobody is signed in by it`
 	mistakes, warnings := parsed(t, text, false)
 	if mistakes != "" || warnings != want {
 		t.Errorf("mistakes:\n%s\nwarnings:\n%s\nwant:\n%s", mistakes, warnings, want)

@@ -25,7 +25,7 @@ import (
 // environment that it fills.
 type stage struct {
 	*Core
-	t   *testing.T
+	t   testing.TB
 	at  atomic.Int64
 	env map[string]string
 }
@@ -33,7 +33,7 @@ type stage struct {
 // cheap makes hashing cost nothing that a test would notice.
 var cheap = password.Params{Memory: 64, Time: 1, Threads: 1}
 
-func newStage(t *testing.T, d *db.DB) *stage {
+func newStage(t testing.TB, d *db.DB) *stage {
 	t.Helper()
 	k, err := secret.NewKey(secret.Bytes(secret.KeySize))
 	if err != nil {
@@ -218,7 +218,7 @@ func brief(changes []Change) string {
 	return strings.Join(lines, "\n")
 }
 
-func wantNothing(t *testing.T, what string, changes []Change) {
+func wantNothing(t testing.TB, what string, changes []Change) {
 	t.Helper()
 	if len(changes) != 0 {
 		t.Fatalf("%s changes something:\n%s", what, shown(changes))
