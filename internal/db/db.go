@@ -14,7 +14,9 @@
 //
 // One SQL text serves both engines, with $1 … bound by number. A statement that fails
 // ends its transaction on both: an expected conflict is ON CONFLICT DO NOTHING, not an
-// error to be caught and ignored.
+// error to be caught and ignored. What no test can hold to one meaning: text is ordered by
+// bytes on SQLite and by the database's collation on PostgreSQL, lower() knows only ASCII
+// on SQLite, and LIKE has an escape character there only if ESCAPE names one.
 package db
 
 import (
