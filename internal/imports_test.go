@@ -62,6 +62,7 @@ var doors = map[string]string{
 	"github.com/prometheus/client_golang": "server",
 	"github.com/wneessen/go-mail":         "mail",
 	"golang.org/x/crypto":                 "password",
+	"golang.org/x/image":                  "admin",
 	"gopkg.in/yaml.v3":                    "yaml",
 	"modernc.org/sqlite":                  "db",
 	"zombiezen.com/go/sqlite":             "db",

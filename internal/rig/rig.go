@@ -26,6 +26,7 @@ import (
 	"sallyport/internal/secret"
 	"sallyport/internal/self"
 	"sallyport/internal/signin"
+	"sallyport/internal/token"
 	"sallyport/internal/wire"
 )
 
@@ -41,6 +42,7 @@ type Rig struct {
 	Key       *secret.Key
 	Passwords *password.Pool
 	Keys      *jwks.Ring
+	Tokens    *token.Cache
 	SignIn    *signin.Core
 	OAuth     *oauth.Core
 	Self      *self.Core
@@ -84,10 +86,11 @@ func New(t testing.TB, d *db.DB) *Rig {
 		Passwords: password.NewPool(password.PoolOptions{Params: password.Params{Memory: 64, Time: 1, Threads: 1}, Queue: 1000, Wait: time.Minute}),
 		Sink:      mailtest.New(t, mailtest.Options{}),
 	}
+	r.Tokens = token.NewCache(r.Keys, 1000)
 	r.SignIn = &signin.Core{DB: d, Now: r.Now, Key: key, Passwords: r.Passwords}
 	r.OAuth = &oauth.Core{DB: d, Now: r.Now, Key: key}
 	r.Self = &self.Core{DB: d, Now: r.Now, Key: key, Passwords: r.Passwords, Issuer: "Keymaster"}
-	r.Admin = &admin.Core{DB: d, Now: r.Now, Key: key}
+	r.Admin = &admin.Core{DB: d, Now: r.Now, Key: key, Passwords: r.Passwords}
 	r.Jobs = r.runner()
 	r.loadKeys()
 	return r
