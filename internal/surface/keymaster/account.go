@@ -7,7 +7,6 @@ import (
 
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
-	"sallyport/internal/limit"
 	"sallyport/internal/self"
 	"sallyport/internal/session"
 	"sallyport/internal/wire"
@@ -39,7 +38,7 @@ const csrfHeader, csrfValue = "X-Requested-With", "keymaster"
 func (a *API) person(r *http.Request) (self.Caller, error) {
 	o := wire.OriginOf(r.Context())
 	if r.Header.Get("Authorization") == "" {
-		cookie := wire.Cookie(r, cookieSSO)
+		cookie := wire.Cookie(r, Cookie)
 		if cookie == "" || r.Method != http.MethodGet && r.Header.Get(csrfHeader) != csrfValue {
 			return self.Caller{}, fault.New(fault.Unauthenticated)
 		}
@@ -85,12 +84,8 @@ func (a *API) withBody(w http.ResponseWriter, r *http.Request, do func(self.Call
 func proof(b *wire.Body) self.Proof {
 	return self.Proof{
 		Password: b.String("password", wire.Max(maxPassword)), Code: b.String("code", wire.Max(64)),
-		PasswordTries: passwordTries(), CodeTries: TOTPTries(),
+		PasswordTries: PasswordTries(), CodeTries: TOTPTries(),
 	}
-}
-
-func passwordTries() limit.Rule {
-	return limit.Rule{Name: "keymaster.account.password", N: 5, Per: window}
 }
 
 type accountResponse struct {

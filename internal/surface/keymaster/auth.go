@@ -10,8 +10,8 @@ import (
 	"sallyport/internal/wire"
 )
 
-// cookieSSO names the browser session (contract §1.5).
-const cookieSSO = "km_sso"
+// Cookie is the name of the browser session's cookie (contract §1.5).
+const Cookie = "km_sso"
 
 // tokenResponse is a completed sign-in (contract §2).
 type tokenResponse struct {
@@ -116,7 +116,7 @@ func (a *API) tokens(w http.ResponseWriter, r *http.Request, in signin.SignedIn)
 
 func setSSO(w http.ResponseWriter, r *http.Request, value string) {
 	if value != "" {
-		wire.SetCookie(w, r, cookieSSO, value, signin.SessionLifetime)
+		wire.SetCookie(w, r, Cookie, value, signin.SessionLifetime)
 	}
 }
 
@@ -220,10 +220,10 @@ func (a *API) acceptInvite(w http.ResponseWriter, r *http.Request) {
 
 // logout is POST /auth/logout (contract §4.4). It needs no body.
 func (a *API) logout(w http.ResponseWriter, r *http.Request) {
-	if err := a.SignIn.SignOut(r.Context(), wire.Cookie(r, cookieSSO), false, visitor(r)); err != nil {
+	if err := a.SignIn.SignOut(r.Context(), wire.Cookie(r, Cookie), false, visitor(r)); err != nil {
 		a.fail(w, r, err)
 		return
 	}
-	wire.ClearCookie(w, r, cookieSSO)
+	wire.ClearCookie(w, r, Cookie)
 	wire.WriteJSON(w, http.StatusOK, ok)
 }

@@ -1,6 +1,7 @@
 package keymaster
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -41,7 +42,7 @@ func (a *API) bearer(r *http.Request) (anyClaims, error) {
 	if !ok {
 		return anyClaims{}, fault.New(fault.Unauthenticated)
 	}
-	t, err := token.Verify(a.Keys, "", bearerAlgs, raw)
+	t, err := a.Tokens.Verify("", bearerAlgs, raw)
 	if err == nil {
 		err = t.CheckTimes(a.Now(), 0)
 	}
@@ -55,21 +56,21 @@ func (a *API) bearer(r *http.Request) (anyClaims, error) {
 	if err != nil {
 		return anyClaims{}, &fault.Error{Code: fault.Unauthenticated, Err: err}
 	}
-	return c, a.issued(r, c)
+	owner := client.ID(c.Audience)
+	if c.TokenType == typeService {
+		owner = client.ID(c.Subject)
+	}
+	return c, a.issued(r.Context(), owner, c.Issuer)
 }
 
 // issued refuses a token whose issuer is neither one of our mounts nor the one
 // that its client has for itself.
-func (a *API) issued(r *http.Request, c anyClaims) error {
-	if slices.Contains(a.Issuers, c.Issuer) {
+func (a *API) issued(ctx context.Context, owner client.ID, issuer string) error {
+	if slices.Contains(a.Issuers, issuer) {
 		return nil
 	}
-	id := c.Audience
-	if c.TokenType == typeService {
-		id = c.Subject
-	}
-	own, err := a.Admin.Issuer(r.Context(), client.ID(id))
-	if err == nil && (own == "" || own != c.Issuer) {
+	own, err := a.Admin.Issuer(ctx, owner)
+	if err == nil && (own == "" || own != issuer) {
 		err = fault.New(fault.Unauthenticated)
 	}
 	return err

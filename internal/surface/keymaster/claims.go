@@ -141,7 +141,7 @@ func (a *API) TOTPSession(ctx context.Context, ch signin.Challenge) (string, err
 
 // Challenge returns the secret of the challenge that a totp_session wraps.
 func (a *API) Challenge(raw string) (string, error) {
-	t, err := token.Verify(a.Keys, "", []string{jwks.RS256}, raw)
+	t, err := a.Tokens.Verify("", []string{jwks.RS256}, raw)
 	if err == nil {
 		err = t.CheckTimes(a.Now(), 0)
 	}

@@ -11,12 +11,15 @@ import (
 	"sallyport/internal/identity"
 	"sallyport/internal/invite"
 	"sallyport/internal/rig"
+	"sallyport/internal/signin"
+	"sallyport/internal/surface/keymaster"
+	"sallyport/internal/wire"
 
 	"github.com/pquerna/otp/totp"
 )
 
 // hooks are the steps of transcripts that no route of the surface takes.
-func hooks(r *rig.Rig) map[string]func(t *testing.T, vars map[string]string) {
+func hooks(r *rig.Rig, api *keymaster.API) map[string]func(t *testing.T, vars map[string]string) {
 	type vars = map[string]string
 	byEmail := func(email string) (u identity.User) {
 		r.Write(func(ctx context.Context, tx *db.Tx) (err error) {
@@ -56,6 +59,37 @@ func hooks(r *rig.Rig) map[string]func(t *testing.T, vars map[string]string) {
 				t.Fatal(err)
 			}
 			v["spaced"] = code[:3] + " " + code[3:4] + "-" + code[4:]
+		},
+		"leave-strict": func(_ *testing.T, v vars) {
+			r.Write(func(ctx context.Context, tx *db.Tx) error {
+				return client.Remove(ctx, tx, identity.UserID(v["jane"]), client.ID(v["strict"]))
+			})
+		},
+		// Jane gets a link, and somebody appears who has nothing but one.
+		"link-google": func(t *testing.T, v vars) {
+			demo := client.Client{ID: client.ID(v["demo"])}
+			u := identity.User{ID: identity.NewUserID(), Email: "linked@example.com", DisplayName: "Lin Ked", Status: identity.Active, CreatedAt: r.Now()}
+			r.Write(func(ctx context.Context, tx *db.Tx) error {
+				if err := identity.Create(ctx, tx, u); err != nil {
+					return err
+				}
+				for subject, owner := range map[string]identity.UserID{"1": u.ID, "2": identity.UserID(v["jane"])} {
+					l := identity.Link{Issuer: "https://accounts.google.com", Subject: subject, UserID: owner, Upstream: "google", CreatedAt: r.Now()}
+					if err := identity.AddLink(ctx, tx, l); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			r.Enrol(u, demo, client.Active, "user")
+			ctx := wire.WithMount(t.Context(), wire.Mount{Base: rig.Base, Secure: true})
+			access, err := api.AccessToken(ctx, signin.SignedIn{
+				User: u, Client: client.Client{ID: demo.ID, Policy: client.Policy{}.WithDefaults()}, AuthenticatedAt: r.Now(),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			v["linked"], v["linked_access"] = string(u.ID), access
 		},
 		"invite-new":       invited("new@example.com", "members", "new_code", "user", "manager"),
 		"invite-existing":  invited("outside@example.com", "members", "existing_code", "user"),

@@ -17,11 +17,12 @@ import (
 	"sallyport/internal/oauth"
 	"sallyport/internal/self"
 	"sallyport/internal/signin"
+	"sallyport/internal/token"
 	"sallyport/internal/wire"
 )
 
 // API is the surface. SignIn and the others are the cores it calls; Keys signs
-// and verifies its tokens; Issuers are the base URLs of all mounts of this
+// its tokens and Tokens verifies them; Issuers are the base URLs of all mounts of this
 // installation, whose tokens are good here.
 type API struct {
 	SignIn  *signin.Core
@@ -29,6 +30,7 @@ type API struct {
 	Self    *self.Core
 	Admin   *admin.Core
 	Keys    *jwks.Ring
+	Tokens  *token.Cache
 	Now     func() time.Time
 	Log     *slog.Logger
 	Issuers []string
@@ -56,7 +58,8 @@ func (a *API) Routes() []wire.Route {
 		{Method: "POST", Pattern: "/auth/token", Handler: a.serviceToken},
 	})
 	routes = append(routes, wire.Route{Method: "GET", Pattern: "/auth/magic-link/verify", Handler: a.magicLinkVerify})
-	//routes = append(routes, a.accountRoutes()...)
+	routes = append(routes, a.accountRoutes()...)
+	routes = append(routes, a.adminRoutes()...)
 	routes = append(routes, public.Routes([]wire.Route{
 		{Method: "GET", Pattern: "/.well-known/jwks.json", Handler: a.jwks},
 		{Method: "GET", Pattern: "/.well-known/openid-configuration", Handler: a.discovery},

@@ -3,6 +3,7 @@ package keymaster_test
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"testing"
 
 	"sallyport/internal/client"
@@ -24,7 +25,7 @@ const totpSecret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 // newAPI is the surface over a rig.
 func newAPI(r *rig.Rig) *keymaster.API {
 	return &keymaster.API{
-		SignIn: r.SignIn, OAuth: r.OAuth, Self: r.Self, Admin: r.Admin, Keys: r.Keys, Now: r.Now,
+		SignIn: r.SignIn, OAuth: r.OAuth, Self: r.Self, Admin: r.Admin, Keys: r.Keys, Tokens: r.Tokens, Now: r.Now,
 		Log: slog.New(slog.DiscardHandler), Issuers: []string{rig.Base},
 	}
 }
@@ -60,7 +61,7 @@ func stage(t *testing.T, d *db.DB) transcript.Stage {
 		return totp.Import(ctx, tx, r.Key, tom.ID, totpSecret, r.Now())
 	})
 
-	return transcript.Stage{
+	s := transcript.Stage{
 		Host: r,
 		Vars: map[string]string{
 			"demo": string(demo.ID), "approval": string(approval.ID), "members": string(members.ID), "magic": string(magic.ID),
@@ -68,8 +69,10 @@ func stage(t *testing.T, d *db.DB) transcript.Stage {
 			"machine": string(confidential.ID), "retired": string(retired.ID),
 			"jane": string(jane.ID), "tom": string(tom.ID), "totp_secret": totpSecret,
 		},
-		Hooks: hooks(r),
+		Hooks: hooks(r, api),
 	}
+	maps.Copy(s.Hooks, adminHooks(r, newOffice(r, s.Vars)))
+	return s
 }
 
 func TestTranscripts(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 
 const window = 15 * time.Minute
 
+// LoginByEmail counts sign-ins to one address.
 func LoginByEmail(email string) limit.Rule {
 	return limit.Rule{Name: "keymaster.login.email", Key: email, N: 5, Per: window}
 }
@@ -27,8 +28,10 @@ func LoginLimits(o wire.Origin, email string) signin.Limits {
 	}
 }
 
+// TOTPTries counts wrong second factors of one user.
 func TOTPTries() limit.Rule { return limit.Rule{Name: "keymaster.totp", N: 5, Per: window} }
 
+// SignUpLimits count new accounts.
 func SignUpLimits(o wire.Origin) signin.Limits {
 	return signin.Limits{Count: []limit.Rule{{Name: "keymaster.signup.ip", Key: o.Network(), N: 10, Per: time.Hour}}}
 }
@@ -41,18 +44,23 @@ func InviteFailures(o wire.Origin, app string) []limit.Rule {
 	}
 }
 
+// ForgotByIP counts requests for a reset link from one network.
 func ForgotByIP(o wire.Origin) signin.Limits {
 	return signin.Limits{Count: []limit.Rule{{Name: "keymaster.forgot.ip", Key: o.Network(), N: 10, Per: window}}}
 }
 
+// ForgotByEmail counts those to one address; past it no mail is sent, silently.
 func ForgotByEmail(email string) []limit.Rule {
 	return []limit.Rule{{Name: "keymaster.forgot.email", Key: email, N: 3, Per: window}}
 }
 
+// ResetLimits count tries of a reset link.
 func ResetLimits(o wire.Origin) signin.Limits {
 	return signin.Limits{Count: []limit.Rule{{Name: "keymaster.reset.ip", Key: o.Network(), N: 20, Per: window}}}
 }
 
+// MagicLinkLimits count requests for a magic link, whether or not somebody has
+// the address.
 func MagicLinkLimits(o wire.Origin, email string) []limit.Rule {
 	return []limit.Rule{
 		{Name: "keymaster.magic.email", Key: email, N: 3, Per: window},
@@ -60,6 +68,12 @@ func MagicLinkLimits(o wire.Origin, email string) []limit.Rule {
 	}
 }
 
+// MagicVerifyLimits count tries of a magic link.
 func MagicVerifyLimits(o wire.Origin) signin.Limits {
 	return signin.Limits{Count: []limit.Rule{{Name: "keymaster.magic.verify.ip", Key: o.Network(), N: 20, Per: window}}}
+}
+
+// PasswordTries counts wrong passwords shown for a change of one's own account.
+func PasswordTries() limit.Rule {
+	return limit.Rule{Name: "keymaster.account.password", N: 5, Per: window}
 }

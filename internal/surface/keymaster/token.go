@@ -1,15 +1,15 @@
 package keymaster
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
-	"slices"
 
 	"sallyport/internal/client"
+	"sallyport/internal/fault"
 	"sallyport/internal/identity"
 	"sallyport/internal/jwks"
 	"sallyport/internal/signin"
-	"sallyport/internal/token"
 	"sallyport/internal/wire"
 )
 
@@ -78,32 +78,41 @@ func (a *API) verify(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
-	wire.WriteJSON(w, http.StatusOK, a.judge(raw, audience))
+	v, err := a.judge(r.Context(), raw, audience)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	wire.WriteJSON(w, http.StatusOK, v)
 }
 
 // userAlgs are the algorithms that an app's access tokens may be signed with.
 var userAlgs = []string{jwks.RS256, jwks.ES256, jwks.EdDSA, jwks.HS256}
 
-// judge says whether raw is a user's access token for the audience.
-func (a *API) judge(raw, audience string) verified {
+// judge says whether raw is a user's access token for the audience. It reads
+// the database only for a client that has an issuer of its own.
+func (a *API) judge(ctx context.Context, raw, audience string) (verified, error) {
 	app, _ := identity.ParseID(audience)
-	t, err := token.Verify(a.Keys, client.ID(app), userAlgs, raw)
+	t, err := a.Tokens.Verify(client.ID(app), userAlgs, raw)
 	var c anyClaims
 	if err == nil {
 		err = t.Claims(&c)
 	}
 	switch {
 	case err != nil:
-		return verified{Error: notValid(err)}
+		return verified{Error: notValid(err)}, nil
 	case c.TokenType != "" || c.Subject == "":
-		return verified{Error: "Invalid token"}
+		return verified{Error: "Invalid token"}, nil
 	case c.Audience != audience && c.Audience != app:
-		return verified{Error: "Invalid audience"}
-	case !slices.Contains(a.Issuers, c.Issuer):
-		return verified{Error: "Invalid issuer"}
+		return verified{Error: "Invalid audience"}, nil
+	}
+	if err := a.issued(ctx, client.ID(app), c.Issuer); fault.Is(err, fault.Unauthenticated) {
+		return verified{Error: "Invalid issuer"}, nil
+	} else if err != nil {
+		return verified{}, err
 	}
 	if err := t.CheckTimes(a.Now(), 0); err != nil {
-		return verified{Error: notValid(err)}
+		return verified{Error: notValid(err)}, nil
 	}
-	return verified{Valid: true, Claims: t.Payload}
+	return verified{Valid: true, Claims: t.Payload}, nil
 }
