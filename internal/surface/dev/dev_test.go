@@ -15,6 +15,9 @@ import (
 	"sallyport/internal/wire"
 )
 
+// client is every test's browser.
+var client = &http.Client{Timeout: 30 * time.Second}
+
 func serve(t *testing.T) (*dev.Inbox, string) {
 	t.Helper()
 	box := &dev.Inbox{Now: time.Now}
@@ -28,7 +31,7 @@ func serve(t *testing.T) (*dev.Inbox, string) {
 
 func get(t *testing.T, url string) (int, string) {
 	t.Helper()
-	res, err := http.Get(url)
+	res, err := client.Get(url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +81,7 @@ func TestWaitAnswersWhenMailComes(t *testing.T) {
 	box, url := serve(t)
 	answer := make(chan string)
 	go func() {
-		res, err := http.Get(url + "/dev/mail/wait?to=jane@example.com&seconds=10")
+		res, err := client.Get(url + "/dev/mail/wait?to=jane@example.com&seconds=10")
 		if err != nil {
 			answer <- err.Error()
 			return
@@ -108,7 +111,7 @@ func TestInboxRefusesOtherNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Host = "rebound.evil.example"
-	res, err := http.DefaultClient.Do(r)
+	res, err := client.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -121,7 +121,7 @@ func (a *API) me(w http.ResponseWriter, r *http.Request) {
 
 func (a *API) rename(w http.ResponseWriter, r *http.Request) {
 	a.withBody(w, r, func(who self.Caller, b *wire.Body) (any, error) {
-		name := displayName(b, "display_name", wire.Required)
+		name := displayName(b, wire.Required)
 		if err := b.Err(); err != nil {
 			return nil, err
 		}

@@ -46,7 +46,8 @@ func appID(b *wire.Body, rules ...wire.Rule) client.ID {
 }
 
 // email reads an address, normalised.
-func email(b *wire.Body, name string, rules ...wire.Rule) string {
+func email(b *wire.Body, rules ...wire.Rule) string {
+	const name = "email"
 	s, there := b.OptString(name, rules...)
 	if !there {
 		return ""
@@ -59,7 +60,8 @@ func email(b *wire.Body, name string, rules ...wire.Rule) string {
 }
 
 // displayName reads a name of 1 to 100 characters after trimming.
-func displayName(b *wire.Body, name string, rules ...wire.Rule) string {
+func displayName(b *wire.Body, rules ...wire.Rule) string {
+	const name = "display_name"
 	s, there := b.OptString(name, rules...)
 	if !there {
 		return ""
@@ -134,7 +136,7 @@ func (a *API) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	in := signin.PasswordIn{
-		Email:    email(b, "email", wire.Required),
+		Email:    email(b, wire.Required),
 		Password: b.String("password", wire.Required, wire.Min(1), wire.Max(maxPassword)),
 		ClientID: appID(b, wire.Required),
 		DeviceID: b.String("device_id", wire.Max(maxDevice)),
@@ -179,9 +181,9 @@ func (a *API) signup(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	in := signin.SignUpIn{
-		Email:       email(b, "email", wire.Required),
+		Email:       email(b, wire.Required),
 		Password:    b.String("password", wire.Required, wire.Min(1), wire.Max(maxPassword)),
-		DisplayName: displayName(b, "display_name", wire.Required),
+		DisplayName: displayName(b, wire.Required),
 		ClientID:    appID(b, wire.Required),
 		Limits:      SignUpLimits(wire.OriginOf(r.Context())),
 		Visitor:     visitor(r),
@@ -204,8 +206,8 @@ func (a *API) acceptInvite(w http.ResponseWriter, r *http.Request) {
 	in := signin.InviteIn{
 		ClientID:    appID(b, wire.Required),
 		Code:        b.String("invite_code", wire.Required, wire.Max(maxOpaque)),
-		Email:       email(b, "email"),
-		DisplayName: displayName(b, "display_name"),
+		Email:       email(b),
+		DisplayName: displayName(b),
 		Password:    b.String("password", wire.Min(1), wire.Max(maxPassword)),
 		Visitor:     visitor(r),
 	}

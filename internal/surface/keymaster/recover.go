@@ -18,7 +18,7 @@ func (a *API) forgotPassword(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	in := signin.ForgotIn{
-		Email: email(b, "email", wire.Required), ClientID: appID(b, wire.Required),
+		Email: email(b, wire.Required), ClientID: appID(b, wire.Required),
 		Limits: ForgotByIP(wire.OriginOf(r.Context())), Visitor: visitor(r),
 	}
 	if err := b.Err(); err != nil {
@@ -64,7 +64,7 @@ func (a *API) magicLinkRequest(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	in := signin.MagicLinkIn{
-		Email: email(b, "email", wire.Required), ClientID: appID(b, wire.Required),
+		Email: email(b, wire.Required), ClientID: appID(b, wire.Required),
 		RedirectURI: b.String("redirect_uri", wire.Max(maxOpaque)), Visitor: visitor(r),
 	}
 	if err := b.Err(); err != nil {
