@@ -37,7 +37,9 @@ const (
 
 // Policy is how a client signs people in. Every difference in behaviour
 // between two applications, or two of the APIs we speak, is a field here.
-// Zero values mean the defaults that WithDefaults fills in.
+// Zero values mean the defaults that WithDefaults fills in. MagicLinkButton has
+// mailed sign-in links lead to a page whose button signs in, for readers whose
+// mail is opened by scanners that run a browser.
 type Policy struct {
 	RedirectURIs           []string       `json:"redirect_uris,omitempty"`
 	PostLogoutRedirectURIs []string       `json:"post_logout_redirect_uris,omitempty"`
@@ -52,6 +54,7 @@ type Policy struct {
 	Issuer                 string         `json:"issuer,omitempty"`
 	Audience               string         `json:"audience,omitempty"`
 	Links                  Links          `json:"links"`
+	MagicLinkButton        bool           `json:"magic_link_button,omitempty"`
 	Roles                  Roles          `json:"roles"`
 	Grants                 []string       `json:"grants,omitempty"`
 	Profile                string         `json:"profile,omitempty"`

@@ -48,6 +48,7 @@ func TestApplyStoresEveryKey(t *testing.T) {
 				Grants:               []string{"authorization_code", "refresh_token", "client_credentials", "urn:ietf:params:oauth:grant-type:device_code"},
 				Profile:              "default",
 				PKCE:                 "optional",
+				MagicLinkButton:      true,
 				JWKSURI:              "https://demo.example.com/jwks.json",
 				BackchannelLogoutURI: "https://demo.example.com/logout",
 				Branding:             client.Branding{LogoURL: "https://demo.example.com/logo.png", Color: "#9392c7", LogoHeight: 64},

@@ -199,6 +199,7 @@ func clientAttrs(cl client.Client) []attr {
 		{"links.reset_password", c.Links.ResetPassword},
 		{"links.verify_email", c.Links.VerifyEmail},
 		{"links.invite", c.Links.Invite},
+		{"magic_link_button", yesNo(c.MagicLinkButton)},
 		{"roles.available", joined(c.Roles.Available)},
 		{"roles.default", joined(c.Roles.Default)},
 		{"grants", joined(c.Grants)},

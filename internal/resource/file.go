@@ -55,6 +55,7 @@ type Client struct {
 	Issuer                 string         `yaml:"issuer,omitempty"`
 	Audience               string         `yaml:"audience,omitempty"`
 	Links                  Links          `yaml:"links,omitempty"`
+	MagicLinkButton        bool           `yaml:"magic_link_button,omitempty"`
 	Roles                  Roles          `yaml:"roles"`
 	Grants                 []string       `yaml:"grants,omitempty"`
 	Profile                string         `yaml:"profile,omitempty"`

@@ -271,6 +271,7 @@ clients:
     profile: default
     pkce: optional
     jwks_uri: https://demo.example.com/jwks.json
+    magic_link_button: true
     backchannel_logout_uri: https://demo.example.com/logout
     branding: {logo_url: https://demo.example.com/logo.png, color: "#9392c7", logo_height: 64}
     bundle_id: com.example.demo

@@ -98,7 +98,11 @@ func (c *Core) SendMagicLink(ctx context.Context, payload []byte) error {
 			return err
 		}
 		d := brand(cl, u)
-		d.Link = link(cl.Policy.Links.MagicLink, to.Base+"/auth/magic-link/verify", raw)
+		page := to.Base + "/auth/magic-link/verify"
+		if cl.Policy.MagicLinkButton {
+			page = to.Base + "/magic-link"
+		}
+		d.Link = link(cl.Policy.Links.MagicLink, page, raw)
 		d.Minutes = int(MagicLinkLifetime.Minutes())
 		return c.queueMail(ctx, tx, mail.MagicLink, to.Email, d)
 	})

@@ -34,9 +34,6 @@ type API struct {
 	Now     func() time.Time
 	Log     *slog.Logger
 	Issuers []string
-	// MagicLinkButton makes a clicked magic link show a page whose button
-	// signs in, instead of signing in by itself.
-	MagicLinkButton bool
 }
 
 // Routes lists every route of the surface; there are no others.

@@ -92,10 +92,6 @@ func (a *API) magicLinkVerify(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	raw := wire.Query(r).String("token")
-	if a.MagicLinkButton {
-		a.redirect(w, r, signin.WithQuery(base(r.Context())+"/magic-link", "token", raw))
-		return
-	}
 	out, err := a.SignIn.MagicLink(r.Context(), raw, MagicVerifyLimits(wire.OriginOf(r.Context())), visitor(r))
 	a.arrive(w, r, out.Outcome, out.Client, out.RedirectURI, err)
 }
