@@ -14,11 +14,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"sallyport/internal/client"
 	"sallyport/internal/config"
 	"sallyport/internal/resource"
 	"sallyport/internal/secret"
+	"sallyport/internal/surface/dev"
 )
 
 //go:embed dev.yaml
@@ -119,7 +121,7 @@ func Dev(ctx context.Context, o DevOptions) (_ *Server, _ Playground, err error)
 	if _, err := d.Migrate(ctx); err != nil {
 		return nil, Playground{}, errors.Join(err, d.Close())
 	}
-	s, err := New(ctx, Options{Config: c, Log: NewLog(o.Log, c.Log), DB: d, Listener: ln})
+	s, err := New(ctx, Options{Config: c, Log: NewLog(o.Log, c.Log), DB: d, Listener: ln, Inbox: &dev.Inbox{Now: time.Now}})
 	if err != nil {
 		return nil, Playground{}, errors.Join(err, d.Close())
 	}
@@ -199,7 +201,7 @@ func newPlayground(base string) Playground {
 		return post("/auth/login", `{"email":"`+email+`","password":"`+password+`","app_id":"`+app+`"}`)
 	}
 	return Playground{
-		URL: base, Client: devClient, Console: devConsole,
+		URL: base, Inbox: base + dev.Path, Client: devClient, Console: devConsole,
 		Users: []PlayUser{
 			{devUser, devPassword, "a user of the client Demo"},
 			{devOperator, devOperatorPass, "an operator: an administrator of the client Console"},
@@ -209,6 +211,7 @@ func newPlayground(base string) Playground {
 			{"Sign in as the operator", login(devOperator, devOperatorPass, devConsole)},
 			{"Sign up", post("/auth/signup", `{"email":"new@example.com","password":"a-password-of-yours","display_name":"New Person","app_id":"`+devClient+`"}`)},
 			{"Have a magic link mailed", post("/auth/magic-link/request", `{"email":"`+devUser+`","app_id":"`+devClient+`"}`)},
+			{"Read that mail as soon as it is there; it holds the link", "curl -s " + base + dev.Path + "/wait?to=" + devUser},
 			{"Get a token for the client itself", "curl -s " + base + "/auth/token -d grant_type=client_credentials -d client_id=" + devClient + " -d client_secret=" + devClientSecret + " -d scope=users:read"},
 			{"Fetch the keys that tokens are signed with", "curl -s " + base + "/.well-known/jwks.json"},
 		},
@@ -223,9 +226,7 @@ func (p Playground) Text() string {
 		fmt.Fprintf(&b, "  %-22s  password %s  (%s)\n", u.Email, u.Password, u.About)
 	}
 	fmt.Fprintf(&b, "\n  Sign-in page  %s/login?app_id=%s&redirect_uri=%s\n", p.URL, p.Client, devRedirect)
-	if p.Inbox != "" {
-		fmt.Fprintf(&b, "  Mail inbox    %s\n", p.Inbox)
-	}
+	fmt.Fprintf(&b, "  Mail inbox    %s\n", p.Inbox)
 	for _, c := range p.Commands {
 		fmt.Fprintf(&b, "\n# %s\n%s\n", c.About, c.Shell)
 	}

@@ -27,8 +27,10 @@ import (
 	"sallyport/internal/job"
 	"sallyport/internal/jwks"
 	"sallyport/internal/mail"
+	"sallyport/internal/outbound"
 	"sallyport/internal/password"
-	"sallyport/internal/signin"
+	"sallyport/internal/surface/dev"
+	"sallyport/internal/webhook"
 	"sallyport/internal/wire"
 )
 
@@ -50,6 +52,7 @@ type Options struct {
 	Mail      mail.Sender
 	Passwords password.PoolOptions
 	Listener  net.Listener // open already, in place of Config.Listen
+	Inbox     *dev.Inbox   // takes the mail and shows it to everybody: for a playground
 }
 
 // Server is a Sallyport that is ready to serve.
@@ -62,6 +65,7 @@ type Server struct {
 	listener  net.Listener
 	passwords *password.Pool
 	mail      mail.Sender
+	courier   *webhook.Courier
 	keys      *Keys
 	ready     *ready
 	metrics   *metrics
@@ -100,10 +104,17 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if len(applied) > 0 {
 		s.log.Info("made the schema", "migrations", applied)
 	}
+	if o.Inbox != nil {
+		s.mail = o.Inbox
+	}
 	if s.mail == nil {
 		if s.mail, err = newSender(s.cfg, s.log); err != nil {
 			return nil, err
 		}
+	}
+	s.courier = &webhook.Courier{
+		DB: s.db, Key: s.cfg.SecretKey, Now: s.now,
+		Client: outbound.Client(outbound.Options{Allow: s.cfg.OutboundAllow, Timeout: webhook.Timeout}),
 	}
 	s.passwords = password.NewPool(o.Passwords)
 	s.keys = &Keys{DB: s.db, Key: s.cfg.SecretKey, Now: s.now, Ring: &jwks.Ring{}}
@@ -112,9 +123,12 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	}
 	s.ready = &ready{db: s.db, ring: s.keys.Ring, now: s.now}
 	s.metrics = newMetrics(s.db, s.passwords)
-	signIn := &signin.Core{DB: s.db, Now: s.now, Key: s.cfg.SecretKey, Passwords: s.passwords}
-	s.jobs = s.newRunner(signIn)
-	all := s.surfaces(signIn)
+	c := s.newCores()
+	s.jobs = s.newRunner(c)
+	all, err := s.surfaces(c, o.Inbox)
+	if err != nil {
+		return nil, err
+	}
 	if err := checkHosts(s.cfg, all); err != nil {
 		return nil, err
 	}
@@ -209,6 +223,9 @@ func (s *Server) Jobs() *job.Runner { return s.jobs }
 
 // Close ends a server that Run has not ended.
 func (s *Server) Close() error {
+	if s.courier != nil {
+		s.courier.Client.CloseIdleConnections()
+	}
 	if !s.ownsDB {
 		return nil
 	}

@@ -6,20 +6,73 @@ import (
 	"slices"
 	"strings"
 
+	"sallyport/internal/admin"
 	"sallyport/internal/config"
 	"sallyport/internal/oauth"
+	"sallyport/internal/self"
 	"sallyport/internal/signin"
+	"sallyport/internal/surface/dev"
 	"sallyport/internal/surface/keymaster"
+	"sallyport/internal/surface/pages"
+	"sallyport/internal/token"
+	"sallyport/internal/wire"
 )
 
-// surfaces builds every surface over the cores, in the order in which ours come
-// after those that the configuration orders.
-func (s *Server) surfaces(signIn *signin.Core) []surface {
-	apps := &oauth.Core{DB: s.db, Now: s.now, Key: s.cfg.SecretKey}
+// verifiedTokens is how many access tokens are remembered as verified: at some
+// 2 KiB each, a few MiB when all are in use.
+const verifiedTokens = 2000
 
-	km := &keymaster.API{SignIn: signIn, OAuth: apps, Keys: s.keys.Ring, Now: s.now, Log: s.log, Issuers: issuers(s.cfg)}
-	return []surface{
+// cores are the operations that surfaces call.
+type cores struct {
+	signIn *signin.Core
+	self   *self.Core
+	oauth  *oauth.Core
+	admin  *admin.Core
+}
+
+func (s *Server) newCores() cores {
+	key := s.cfg.SecretKey
+	return cores{
+		signIn: &signin.Core{DB: s.db, Now: s.now, Key: key, Passwords: s.passwords},
+		self:   &self.Core{DB: s.db, Now: s.now, Key: key, Passwords: s.passwords, Issuer: "Keymaster"},
+		oauth:  &oauth.Core{DB: s.db, Now: s.now, Key: key},
+		admin:  &admin.Core{DB: s.db, Now: s.now, Key: key, Passwords: s.passwords, Outbound: s.cfg.OutboundAllow},
+	}
+}
+
+// surfaces builds every surface over the cores, in the order in which ours come
+// after those that the configuration orders. inbox is nil but for a playground.
+func (s *Server) surfaces(c cores, inbox *dev.Inbox) ([]surface, error) {
+	csrf, err := wire.NewCSRF(s.cfg.SecretKey, issuers(s.cfg)...)
+	if err != nil {
+		return nil, err
+	}
+	km := &keymaster.API{
+		SignIn: c.signIn, Self: c.self, OAuth: c.oauth, Admin: c.admin, Keys: s.keys.Ring, Tokens: token.NewCache(s.keys.Ring, verifiedTokens),
+		Now: s.now, Log: s.log, Issuers: issuers(s.cfg),
+	}
+	pg := &pages.Pages{SignIn: c.signIn, Self: c.self, Flow: flow(km), CSRF: csrf, Now: s.now, Log: s.log}
+	all := []surface{
 		{name: "keymaster", routes: km.Routes(), notFound: km.NotFound, notAllowed: km.MethodNotAllowed, crash: km.Crash, with: []string{"pages"}},
+		{name: "pages", routes: pg.Routes(), notFound: pg.NotFound, notAllowed: pg.MethodNotAllowed, crash: pg.Crash, own: true},
+	}
+	if inbox != nil {
+		d := &dev.Dev{Inbox: inbox}
+		all = append(all, surface{name: "dev", routes: d.Routes(), notFound: d.NotFound, notAllowed: d.MethodNotAllowed, crash: d.Crash, own: true})
+	}
+	return all, nil
+}
+
+// flow is how a sign-in on a page ends on Keymaster's wire.
+func flow(km *keymaster.API) pages.Flow {
+	return pages.Flow{
+		Cookie: keymaster.Cookie, Destination: km.Destination, TOTPSession: km.TOTPSession, Challenge: km.Challenge,
+		Limits: pages.Limits{
+			Login: keymaster.LoginLimits, LoginEmail: keymaster.LoginByEmail, TOTP: keymaster.TOTPTries, SignUp: keymaster.SignUpLimits,
+			Invite: keymaster.InviteFailures, ForgotIP: keymaster.ForgotByIP, ForgotEmail: keymaster.ForgotByEmail, Reset: keymaster.ResetLimits,
+			Magic: keymaster.MagicLinkLimits, MagicVerify: keymaster.MagicVerifyLimits,
+			Password: keymaster.PasswordTries,
+		},
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"sallyport/internal/onetime"
 	"sallyport/internal/session"
 	"sallyport/internal/token"
+	"sallyport/internal/webhook"
 )
 
 const (
@@ -47,6 +48,7 @@ var sweeps = []sweep{
 	{"one-time secrets", onetime.Sweep},
 	{"limits", limit.Sweep},
 	{"audit", before(auditKept, audit.Sweep)},
+	{"webhook deliveries", webhook.Sweep},
 	{"dead jobs", before(deadJobsKept, job.SweepDead)},
 }
 

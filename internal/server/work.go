@@ -10,7 +10,7 @@ import (
 	"sallyport/internal/db"
 	"sallyport/internal/job"
 	"sallyport/internal/mail"
-	"sallyport/internal/signin"
+	"sallyport/internal/webhook"
 )
 
 // mailRetry is when a mail that was not taken is tried again: for a day, which
@@ -20,11 +20,12 @@ var mailRetry = []time.Duration{
 }
 
 // newRunner lists the background work of a node.
-func (s *Server) newRunner(signIn *signin.Core) *job.Runner {
+func (s *Server) newRunner(c cores) *job.Runner {
 	handlers := map[job.Kind]job.Handler{
-		job.Mail: {Run: s.deliverMail, Retry: mailRetry, Timeout: 45 * time.Second},
+		job.Mail:     {Run: s.deliverMail, Retry: mailRetry, Timeout: 45 * time.Second},
+		webhook.Kind: s.courier.Handler(),
 	}
-	maps.Copy(handlers, signIn.Handlers())
+	maps.Copy(handlers, c.signIn.Handlers())
 	return &job.Runner{
 		DB:       s.db,
 		Now:      s.now,
@@ -36,6 +37,7 @@ func (s *Server) newRunner(signIn *signin.Core) *job.Runner {
 				return err
 			}},
 			{Name: "rotate signing keys", Interval: time.Hour, Run: s.keys.Tend},
+			{Name: "announce to webhooks", Interval: time.Second, Run: s.courier.FanOut},
 			{Name: "sweep", Interval: sweepEvery, Run: func(ctx context.Context) error { return sweepAll(ctx, s.db, s.now) }},
 		},
 	}
