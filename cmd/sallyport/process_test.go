@@ -16,6 +16,9 @@ import (
 	"sallyport/internal/db/dbtest"
 )
 
+// client makes requests of programs under test, each on a connection of its own.
+var client = &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+
 // child is the program in a process of its own.
 type child struct {
 	cmd *exec.Cmd
@@ -72,7 +75,7 @@ func TestServeStopsOnSignal(t *testing.T) {
 	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
 		p := spawn(t, with(t, dbtest.SQLiteURL(t)), "serve", "--json")
 		url := p.address(t)
-		res, err := http.Get(url + "/readyz")
+		res, err := client.Get(url + "/readyz")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +123,7 @@ func TestSecondSignalQuits(t *testing.T) {
 	go func() { stopped <- p.exit(t) }()
 	// The first signal stops the listener; from then on the second one is heard.
 	for {
-		res, err := http.Get(url + "/healthz")
+		res, err := client.Get(url + "/healthz")
 		if err != nil {
 			break
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sallyport/internal/config"
+	"sallyport/internal/db"
 	"sallyport/internal/password"
 	"sallyport/internal/resource"
 )
@@ -27,11 +28,11 @@ Example:
 
 // Run plans.
 func (p planCmd) Run(a *app) error {
-	core, _, file, done, err := a.resources(p.File)
+	core, _, file, d, err := a.resources(p.File)
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer d.Close()
 	changes, err := core.Plan(a.ctx, file, p.Prune)
 	if err != nil {
 		return err
@@ -65,11 +66,11 @@ Example:
 
 // Run applies.
 func (p applyCmd) Run(a *app) error {
-	core, c, file, done, err := a.resources(p.File)
+	core, c, file, d, err := a.resources(p.File)
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer d.Close()
 	result, err := core.Apply(a.ctx, file, resource.Options{Prune: p.Prune, NoMail: p.NoMail, BaseURL: c.PublicURL})
 	if err != nil {
 		return err
@@ -115,9 +116,8 @@ func (pullCmd) Run(a *app) error {
 	return err
 }
 
-// resources reads a resource file and opens what it is to be applied to; done
-// closes that.
-func (a *app) resources(name string) (core *resource.Core, c config.Config, file *resource.File, done func() error, err error) {
+// resources reads a resource file and opens what it is to be applied to.
+func (a *app) resources(name string) (core *resource.Core, c config.Config, file *resource.File, d *db.DB, err error) {
 	if c, err = a.config(); err != nil {
 		return nil, c, nil, nil, err
 	}
@@ -132,12 +132,11 @@ func (a *app) resources(name string) (core *resource.Core, c config.Config, file
 	for _, w := range file.Warnings {
 		fmt.Fprintln(a.err, "sallyport: warning: "+w.String())
 	}
-	d, err := a.openWith(c)
-	if err != nil {
+	if d, err = a.openWith(c); err != nil {
 		return nil, c, nil, nil, err
 	}
 	core = &resource.Core{DB: d, Now: time.Now, Key: c.SecretKey, Passwords: password.NewPool(password.PoolOptions{Queue: 1 << 10, Wait: time.Hour})}
-	return core, c, file, d.Close, nil
+	return core, c, file, d, nil
 }
 
 // readResources reads the file, or standard input, a little further than the

@@ -29,13 +29,13 @@ var devResources []byte
 // The names in dev.yaml.
 const (
 	devClient       = "7f3c2e0a-6b1f-4e0e-9c55-0a4f5d1b8e11"
-	devClientSecret = "demo-client-secret-for-this-machine-only"
+	devClientSecret = "demo-client-secret-for-this-machine-only" //nolint:gosec // the three are for everybody to see
 	devConsole      = "3d2b7a54-91c8-4b7d-8a3e-5b8f0c6d2e77"
 	devRedirect     = "http://localhost:3000/callback"
 	devUser         = "jane@example.com"
-	devPassword     = "correct-demo-staple-1"
+	devPassword     = "correct-demo-staple-1" //nolint:gosec // as above
 	devOperator     = "operator@example.com"
-	devOperatorPass = "correct-demo-staple-2"
+	devOperatorPass = "correct-demo-staple-2" //nolint:gosec // as above
 )
 
 // DevOptions are the few things that can be chosen about a playground.
@@ -77,7 +77,7 @@ func Dev(ctx context.Context, o DevOptions) (_ *Server, _ Playground, err error)
 		return nil, Playground{}, err
 	}
 	// Listening comes first: it fails where another playground runs.
-	ln, err := listen("--listen", o.Listen)
+	ln, err := listen(ctx, "--listen", o.Listen)
 	if err != nil {
 		return nil, Playground{}, err
 	}

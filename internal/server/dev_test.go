@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -35,7 +34,7 @@ func post(t *testing.T, url string, body any) (int, map[string]any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	res, err := http.Post(url, "application/json", bytes.NewReader(text))
+	res, err := browser.Post(url, "application/json", bytes.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,13 +26,13 @@ func (s *Server) Run(ctx context.Context, listening func(net.Addr)) (err error) 
 	defer func() { err = errors.Join(err, s.Close()) }()
 	main := s.listener
 	if main == nil {
-		if main, err = listen("setting listen", s.cfg.Listen); err != nil {
+		if main, err = listen(ctx, "setting listen", s.cfg.Listen); err != nil {
 			return err
 		}
 	}
 	servers := map[*http.Server]net.Listener{s.newHTTP(s.handler): main}
 	if s.cfg.MetricsListen != "" {
-		ln, err := listen("setting metrics_listen", s.cfg.MetricsListen)
+		ln, err := listen(ctx, "setting metrics_listen", s.cfg.MetricsListen)
 		if err != nil {
 			return errors.Join(err, main.Close())
 		}
@@ -87,8 +87,8 @@ func (s *Server) Run(ctx context.Context, listening func(net.Addr)) (err error) 
 
 // listen opens a listener, or says what cannot be had and where it was asked
 // for.
-func listen(where, address string) (net.Listener, error) {
-	ln, err := net.Listen("tcp", address)
+func listen(ctx context.Context, where, address string) (net.Listener, error) {
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s (%s): %w", address, where, errors.Unwrap(err))
 	}
