@@ -99,7 +99,11 @@ func adminHooks(r *rig.Rig, o office) map[string]func(t *testing.T, vars map[str
 				return identity.SetStatus(ctx, tx, identity.UserID(v["root"]), identity.Suspended, r.Now())
 			})
 		},
-		"pictures":  func(t *testing.T, v vars) { v["png"], v["jpeg"] = pictures(t) },
+		"pictures": func(t *testing.T, v vars) {
+			v["png"], v["jpeg"] = pictures(t)
+			v["scripted"] = `<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>`
+			v["page"] = `<!doctype html><html><script>alert(1)</script></html>`
+		},
 		"big-file":  func(_ *testing.T, v vars) { v["big"] = strings.Repeat("x", 2<<20+1) },
 		"huge-file": func(_ *testing.T, v vars) { v["huge"] = strings.Repeat("x", 3<<20) },
 		"forgeries": func(t *testing.T, v vars) { forge(t, r, o, v) },
