@@ -47,7 +47,7 @@ const defaultInviteDays = 7
 func (a *API) createInvite(w http.ResponseWriter, r *http.Request) {
 	a.withAdminBody(w, r, a.adminOrService, http.StatusCreated, func(who admin.Caller, b *wire.Body) (any, error) {
 		in := admin.InviteIn{
-			ClientID: appID(b, wire.Required), Email: email(b, "email"), Roles: b.Strings("roles"), Days: defaultInviteDays,
+			ClientID: appID(b, wire.Required), Email: email(b), Roles: b.Strings("roles"), Days: defaultInviteDays,
 		}
 		if n, given := b.OptInt("expires_in_days", wire.Min(1), wire.Max(admin.MaxInviteDays)); given {
 			in.Days = n

@@ -69,7 +69,7 @@ func (a *API) users(w http.ResponseWriter, r *http.Request) {
 func (a *API) createUser(w http.ResponseWriter, r *http.Request) {
 	a.withAdminBody(w, r, a.adminOrService, http.StatusCreated, func(who admin.Caller, b *wire.Body) (any, error) {
 		in := admin.UserIn{
-			Email: email(b, "email", wire.Required), DisplayName: displayName(b, "display_name"),
+			Email: email(b, wire.Required), DisplayName: displayName(b),
 			Password: b.String("password", wire.Min(1), wire.Max(maxPassword)), Platform: b.Bool("is_platform_admin"),
 		}
 		if err := b.Err(); err != nil {
