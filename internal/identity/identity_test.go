@@ -88,7 +88,7 @@ func TestIDTellsItsTime(t *testing.T) {
 			t.Errorf("%q tells %v", id, got)
 		}
 	}
-	if identity.IDAt(at) == identity.IDAt(at) {
+	if first, second := identity.IDAt(at), identity.IDAt(at); first == second {
 		t.Error("two ids of one instant are equal")
 	}
 }
