@@ -181,10 +181,13 @@ func printChanges(w io.Writer, changes []resource.Change) {
 		counts[c.Action]++
 		fmt.Fprintf(w, "%s %s %s\n", signs[c.Action], c.Kind, c.Name)
 		for _, f := range c.Fields {
-			if c.Action == resource.Update {
+			switch c.Action {
+			case resource.Create:
+				fmt.Fprintf(w, "    %s: %s\n", f.Name, f.New)
+			case resource.Delete:
+				fmt.Fprintf(w, "    %s: %s\n", f.Name, f.Old)
+			default:
 				fmt.Fprintf(w, "    %s: %s → %s\n", f.Name, orNothing(f.Old), orNothing(f.New))
-			} else {
-				fmt.Fprintf(w, "    %s: %s\n", f.Name, f.New+f.Old)
 			}
 		}
 	}

@@ -25,12 +25,11 @@ func (serveCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	server.TuneMemory(a.getenv)
 	log := server.NewLog(a.err, c.Log)
 	for _, w := range c.Warnings {
 		log.Warn(w)
 	}
-	s, err := server.New(a.ctx, server.Options{Config: c, Log: log})
+	s, err := server.New(a.ctx, server.Options{Config: c, Log: log, TuneMemory: a.getenv("GOMEMLIMIT") == ""})
 	if err != nil {
 		return err
 	}
@@ -56,8 +55,7 @@ Example:
 
 // Run runs the playground.
 func (d devCmd) Run(a *app) error {
-	server.TuneMemory(a.getenv)
-	s, play, err := server.Dev(a.ctx, server.DevOptions{Listen: d.Listen, Dir: d.Dir, Fresh: d.Fresh, Log: a.err})
+	s, play, err := server.Dev(a.ctx, server.DevOptions{Listen: d.Listen, Dir: d.Dir, Fresh: d.Fresh, Log: a.err, TuneMemory: a.getenv("GOMEMLIMIT") == ""})
 	if err != nil {
 		return err
 	}

@@ -44,6 +44,8 @@ type DevOptions struct {
 	Dir    string    // where its files are
 	Fresh  bool      // remove what an earlier run left there
 	Log    io.Writer // for people
+
+	TuneMemory bool // as in Options
 }
 
 // Playground is what `sallyport dev` tells about itself.
@@ -121,7 +123,7 @@ func Dev(ctx context.Context, o DevOptions) (_ *Server, _ Playground, err error)
 	if _, err := d.Migrate(ctx); err != nil {
 		return nil, Playground{}, errors.Join(err, d.Close())
 	}
-	s, err := New(ctx, Options{Config: c, Log: NewLog(o.Log, c.Log), DB: d, Listener: ln, Inbox: &dev.Inbox{Now: time.Now}})
+	s, err := New(ctx, Options{Config: c, Log: NewLog(o.Log, c.Log), DB: d, Listener: ln, Inbox: &dev.Inbox{Now: time.Now}, TuneMemory: o.TuneMemory})
 	if err != nil {
 		return nil, Playground{}, errors.Join(err, d.Close())
 	}

@@ -15,17 +15,17 @@ import (
 	"sallyport/internal/wire"
 )
 
-// metrics counts what the process does, for Prometheus. Labels come from
+// counters are what the process does, for Prometheus. Labels come from
 // closed sets: nothing that a client sends, no user, no address.
-type metrics struct {
+type counters struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 }
 
 // newMetrics registers everything; each gauge is read when it is asked for.
-func newMetrics(d *db.DB, pool *password.Pool) *metrics {
-	m := &metrics{
+func newMetrics(d *db.DB, pool *password.Pool) *counters {
+	m := &counters{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sallyport_requests_total", Help: "HTTP requests answered.",
@@ -42,12 +42,12 @@ func newMetrics(d *db.DB, pool *password.Pool) *metrics {
 }
 
 // handler answers GET /metrics.
-func (m *metrics) handler() http.Handler {
+func (m *counters) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
 }
 
 // observe counts one request.
-func (m *metrics) observe(ctx context.Context, d wire.Done) {
+func (m *counters) observe(ctx context.Context, d wire.Done) {
 	surface := surfaceOf(ctx)
 	m.requests.WithLabelValues(surface, d.Method, d.Pattern, strconv.Itoa(d.Status)).Inc()
 	m.seconds.WithLabelValues(surface, d.Pattern).Observe(d.Duration.Seconds())

@@ -53,6 +53,9 @@ type Options struct {
 	Passwords password.PoolOptions
 	Listener  net.Listener // open already, in place of Config.Listen
 	Inbox     *dev.Inbox   // takes the mail and shows it to everybody: for a playground
+	// TuneMemory lets the server set the process's soft memory limit. It is for
+	// a process that is nothing else, and whose operator has not set one.
+	TuneMemory bool
 }
 
 // Server is a Sallyport that is ready to serve.
@@ -68,7 +71,7 @@ type Server struct {
 	courier   *webhook.Courier
 	keys      *Keys
 	ready     *ready
-	metrics   *metrics
+	metrics   *counters
 	jobs      *job.Runner
 	handler   http.Handler
 
@@ -124,7 +127,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	s.ready = &ready{db: s.db, ring: s.keys.Ring, now: s.now}
 	s.metrics = newMetrics(s.db, s.passwords)
 	c := s.newCores()
-	s.jobs = s.newRunner(c)
+	s.jobs = s.newRunner(c, o.TuneMemory)
 	all, err := s.surfaces(c, o.Inbox)
 	if err != nil {
 		return nil, err

@@ -20,13 +20,13 @@ var mailRetry = []time.Duration{
 }
 
 // newRunner lists the background work of a node.
-func (s *Server) newRunner(c cores) *job.Runner {
+func (s *Server) newRunner(c cores, tune bool) *job.Runner {
 	handlers := map[job.Kind]job.Handler{
 		job.Mail:     {Run: s.deliverMail, Retry: mailRetry, Timeout: 45 * time.Second},
 		webhook.Kind: s.courier.Handler(),
 	}
 	maps.Copy(handlers, c.signIn.Handlers())
-	return &job.Runner{
+	r := &job.Runner{
 		DB:       s.db,
 		Now:      s.now,
 		Log:      s.log,
@@ -39,8 +39,13 @@ func (s *Server) newRunner(c cores) *job.Runner {
 			{Name: "rotate signing keys", Interval: time.Hour, Run: s.keys.Tend},
 			{Name: "announce to webhooks", Interval: time.Second, Run: s.courier.FanOut},
 			{Name: "sweep", Interval: sweepEvery, Run: func(ctx context.Context) error { return sweepAll(ctx, s.db, s.now) }},
+			{Name: "trim memory", Interval: trimEvery, Run: func(context.Context) error { return trimMemory(s.passwords, tune) }},
 		},
 	}
+	if tune {
+		r.Every = append(r.Every, job.Every{Name: "adjust memory", Interval: adjustEvery, Run: adjustMemory})
+	}
+	return r
 }
 
 // deliverMail hands one packed mail to the sender. A mail that no repeat can
