@@ -6,7 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"net"
-	"net/mail"
+	netmail "net/mail"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"sallyport/internal/client"
+	"sallyport/internal/mail"
 	"sallyport/internal/reference"
 	"sallyport/internal/secret"
 	"sallyport/internal/yaml"
@@ -38,7 +39,7 @@ func (l *loader) check() (Config, error) {
 		Log:            Log{Format: s.Log.Format},
 		Source:         l.source,
 	}
-	if _, err := mail.ParseAddress(s.MailFrom); err != nil {
+	if _, err := netmail.ParseAddress(s.MailFrom); err != nil {
 		l.mistake("mail_from", `%q is not an address like "Name <name@example.com>"`, s.MailFrom)
 	}
 	if s.MetricsListen != "" {
@@ -179,9 +180,8 @@ func (l *loader) mail(given string) secret.Value {
 	if !ok || value == "log" {
 		return secret.Value(value)
 	}
-	u, err := url.Parse(value)
-	if err != nil || u.Hostname() == "" || u.Scheme != "smtp" && u.Scheme != "smtps" {
-		l.mistake("mail", "must be smtp://host:port, smtps://user:password@host:port, or log")
+	if _, err := mail.NewSMTP(value, defaults().MailFrom); err != nil {
+		l.mistake("mail", "%v; it is smtp://host:port, smtps://user:password@host:port, or log", err)
 	}
 	return secret.Value(value)
 }

@@ -169,8 +169,9 @@ func TestMistakes(t *testing.T) {
 		{"file not there", "database: file:/nonexistent/secret", "", "sallyport.yaml:1: database: cannot read a secret's file"},
 		{"short key", "secret_key: abcdef", "SALLYPORT_SECRET_KEY=", "must be 32 random bytes as base64 or hex"},
 		{"short key in variable", "", "SALLYPORT_SECRET_KEY=abcdef", "environment variable SALLYPORT_SECRET_KEY: secret_key: must be 32 random bytes"},
-		{"mail without host", "mail: 'smtp://'", "", "must be smtp://host:port"},
-		{"mail of another scheme", "mail: https://a.example", "", "must be smtp://host:port"},
+		{"mail without host", "mail: 'smtp://'", "", "names no host; it is smtp://host:port"},
+		{"mail of another scheme", "mail: https://u:hunter2@a.example", "", "must begin with smtp:// or smtps://"},
+		{"mail with half a sign-in", "mail: smtp://user@a.example", "", "a user without password"},
 		{"hosts in JSON of another shape", "", `SALLYPORT_HOSTS={"a":1}`, "environment variable SALLYPORT_HOSTS: hosts: must be a JSON object of texts"},
 		{"hosts without surface", "", "SALLYPORT_HOSTS=a.example", "hosts: must be a list like"},
 		{"host with path", "", "SALLYPORT_HOSTS=a.example/x=tofu", "is not a host name"},
@@ -181,6 +182,9 @@ func TestMistakes(t *testing.T) {
 			_, err := load(c.file, key, c.env)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q in it", err, c.want)
+			}
+			if err != nil && strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("a secret is printed: %v", err)
 			}
 			if err != nil && strings.Count(err.Error(), "\n") > 0 {
 				t.Errorf("got more than one mistake:\n%v", err)
