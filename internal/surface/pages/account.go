@@ -1,23 +1,84 @@
 package pages
 
 import (
+	"encoding/base64"
+	"html/template"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"sallyport/internal/fault"
 	"sallyport/internal/self"
 	"sallyport/internal/session"
 	"sallyport/internal/signin"
+	"sallyport/internal/totp"
 	"sallyport/internal/wire"
 )
 
 // accountData fills the account page.
 type accountData struct {
 	self.Profile
-	Sessions []session.Session
+	Sessions []signedIn
 	Current  session.ID
-	Setup    *self.TOTPSetup // a second factor that is being set up
-	Codes    []string        // backup codes, shown once
+	Partial  bool       // signed in to set up a second factor, and for nothing else
+	Fresh    bool       // signed in just now: no further proof is asked for
+	Setup    *totpSetup // a second factor that is being set up
+	Codes    []string   // backup codes, shown once
+}
+
+// signedIn is a session as a person tells it apart.
+type signedIn struct {
+	session.Session
+	Browser string
+}
+
+// totpSetup is a key for an authenticator app: to type, to open, to scan.
+type totpSetup struct {
+	Secret  string
+	URI, QR template.URL // QR is a picture of URI
+}
+
+// newSetup shows the key of a URI, which came from us or from a form that we
+// showed; of anything else it is no setup.
+func newSetup(uri string) (*totpSetup, error) {
+	u, err := url.Parse(uri)
+	if err != nil || u.Scheme != "otpauth" || u.Host != "totp" {
+		return nil, fault.New(fault.TOTPNotStarted)
+	}
+	png, err := totp.QR(uri)
+	if err != nil {
+		return nil, &fault.Error{Code: fault.TOTPNotStarted, Err: err}
+	}
+	return &totpSetup{
+		Secret: u.Query().Get("secret"),
+		URI:    template.URL(u.String()),                                                        //nolint:gosec // the scheme is one that runs nothing
+		QR:     template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(png)), //nolint:gosec // our own picture
+	}, nil
+}
+
+// Groups is the key as people read it: in fours.
+func (s totpSetup) Groups() string {
+	var b strings.Builder
+	for i, c := range s.Secret {
+		if i > 0 && i%4 == 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteRune(c)
+	}
+	return b.String()
+}
+
+// proofField is what a sensitive change asks for: the password, a code, or
+// neither where the person has neither.
+type proofField struct {
+	ID             string
+	Fresh          bool
+	Password, Code bool
+}
+
+// Proof is the field for the form that id names.
+func (d accountData) Proof(id string) proofField {
+	return proofField{ID: id, Fresh: d.Fresh, Password: d.User.HasPassword(), Code: d.TOTP}
 }
 
 // browser is the signed-in person behind the request.
@@ -30,66 +91,85 @@ func (p *Pages) browser(r *http.Request) (self.Caller, error) {
 func (p *Pages) account(w http.ResponseWriter, r *http.Request) {
 	who, err := p.browser(r)
 	if err != nil {
-		p.notSignedIn(w, r, err)
+		p.fail(w, r, err)
 		return
 	}
 	p.showAccount(w, r, http.StatusOK, who, view{}, accountData{})
 }
 
-func (p *Pages) notSignedIn(w http.ResponseWriter, r *http.Request, err error) {
-	if fault.Is(err, fault.Unauthenticated) {
-		p.message(w, r, http.StatusUnauthorized, "Your account", "You are not signed in. Sign in to one of your applications first, then come back.")
-		return
-	}
-	p.fail(w, r, err)
-}
-
 func (p *Pages) showAccount(w http.ResponseWriter, r *http.Request, status int, who self.Caller, v view, d accountData) {
 	var err error
+	var all []session.Session
 	if d.Profile, err = p.Self.Me(r.Context(), who); err == nil {
-		d.Sessions, err = p.Self.Sessions(r.Context(), who)
+		all, err = p.Self.Sessions(r.Context(), who)
 	}
 	if err != nil {
-		p.notSignedIn(w, r, err)
+		p.fail(w, r, err)
 		return
 	}
+	for _, s := range all {
+		s.CreatedAt = s.CreatedAt.UTC()
+		d.Sessions = append(d.Sessions, signedIn{s, browserName(s.UserAgent)})
+	}
 	d.Current = who.Session.ID
-	v.Title, v.Data = "Your account", d
-	p.show(w, r, status, "account", v)
+	d.Partial = who.Session.Partial && !d.TOTP
+	d.Fresh = p.Now().Sub(who.AuthenticatedAt) < self.Fresh
+	v.Title, v.Data = titles[pageAccount], d
+	v.bind = []string{wire.Cookie(r, p.Flow.Cookie)}
+	p.show(w, r, status, pageAccount, v)
 }
 
 // postAccount does what a button of the account page says.
 func (p *Pages) postAccount(w http.ResponseWriter, r *http.Request, in *wire.Params) {
+	if in.String("do") == "sign-out" {
+		p.signOut(w, r)
+		return
+	}
 	who, err := p.browser(r)
 	if err != nil {
-		p.notSignedIn(w, r, err)
+		p.fail(w, r, err)
 		return
 	}
 	var d accountData
-	notice, err := p.change(w, r, who, in, &d)
+	notice, err := p.change(r, who, in, &d)
 	if err != nil {
-		f, ok := p.asFault(w, r, err)
+		f, ok := wire.Fault(err)
 		if !ok {
+			p.crash(w, r, err)
 			return
 		}
 		retryAfter(w, f)
 		p.showAccount(w, r, statusOf(f), who, view{Error: words(f)}, d)
 		return
 	}
-	if in.String("do") == "sign-out" {
-		p.message(w, r, http.StatusOK, "Signed out", "You are signed out of this browser.")
-		return
-	}
 	p.showAccount(w, r, http.StatusOK, who, view{Notice: notice}, d)
 }
 
+// signOut ends the browser's session, if it has one.
+func (p *Pages) signOut(w http.ResponseWriter, r *http.Request) {
+	if err := p.SignIn.SignOut(r.Context(), wire.Cookie(r, p.Flow.Cookie), false, visitor(r)); err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	wire.ClearCookie(w, r, p.Flow.Cookie)
+	p.message(w, r, http.StatusOK, "Signed out", "You are signed out of this browser. Applications that you opened before may keep you signed in for a while.")
+}
+
 // change carries out one change of the account and says that it did.
-func (p *Pages) change(w http.ResponseWriter, r *http.Request, who self.Caller, in *wire.Params, d *accountData) (string, error) {
-	ctx := r.Context()
+func (p *Pages) change(r *http.Request, who self.Caller, in *wire.Params, d *accountData) (string, error) {
 	proof := self.Proof{
-		Password: in.String("password", wire.Max(maxPassword)), Code: in.String("code", wire.Max(64)),
+		Password: in.String("password"), Code: in.String("code", wire.Max(maxCode)),
 		PasswordTries: p.Flow.Limits.Password(), CodeTries: p.Flow.Limits.TOTP(),
 	}
+	notice, err := p.perform(r, who, in, proof, d)
+	if fault.Is(err, fault.ProofRequired) && proof.Password != "" {
+		err = fault.New(fault.CurrentPasswordWrong)
+	}
+	return notice, err
+}
+
+func (p *Pages) perform(r *http.Request, who self.Caller, in *wire.Params, proof self.Proof, d *accountData) (string, error) {
+	ctx := r.Context()
 	switch in.String("do") {
 	case "rename":
 		name := strings.TrimSpace(in.String("display_name", wire.Max(signin.MaxDisplayName)))
@@ -99,19 +179,22 @@ func (p *Pages) change(w http.ResponseWriter, r *http.Request, who self.Caller, 
 		_, err := p.Self.Rename(ctx, who, name)
 		return "Your name is changed.", err
 	case "password":
-		err := p.Self.ChangePassword(ctx, who, proof, in.String("new_password", wire.Max(maxPassword)))
+		err := p.Self.ChangePassword(ctx, who, proof, in.String("new_password"))
 		return "Your password is changed, and you are signed out everywhere else.", err
 	case "totp-setup":
 		s, err := p.Self.BeginTOTP(ctx, who, proof)
 		if err == nil {
-			d.Setup = &s
+			d.Setup, err = newSetup(s.URI)
 		}
 		return "", err
 	case "totp-enable":
 		codes, err := p.Self.EnableTOTP(ctx, who, proof)
 		d.Codes = codes
 		if fault.Is(err, fault.CodeInvalid) {
-			d.Setup = &self.TOTPSetup{Secret: in.String("secret"), URI: in.String("uri")}
+			setup, broken := newSetup(in.String("uri"))
+			if d.Setup = setup; broken != nil {
+				err = broken
+			}
 		}
 		return "Two-factor authentication is on. If an application asked for it, sign in there again.", err
 	case "totp-disable":
@@ -119,17 +202,11 @@ func (p *Pages) change(w http.ResponseWriter, r *http.Request, who self.Caller, 
 	case "backup-codes":
 		codes, err := p.Self.NewBackupCodes(ctx, who, proof)
 		d.Codes = codes
-		return "Here are your new backup codes; the old ones no longer work.", err
+		return "These are your new backup codes; the old ones no longer work.", err
 	case "end-session":
 		return "That session has ended.", p.Self.EndSession(ctx, who, session.ID(in.String("session")))
 	case "unlink":
 		return "The account is unlinked.", p.Self.Unlink(ctx, who, proof, in.String("provider"))
-	case "sign-out":
-		if err := p.SignIn.SignOut(ctx, wire.Cookie(r, p.Flow.Cookie), false, visitor(r)); err != nil {
-			return "", err
-		}
-		wire.ClearCookie(w, r, p.Flow.Cookie)
-		return "", nil
 	}
 	return "", fault.New(fault.FieldInvalid)
 }

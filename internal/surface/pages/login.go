@@ -14,11 +14,16 @@ import (
 // when done, as it travels through forms and links. State is echoed.
 type target struct {
 	AppID, RedirectURI, State string
+	// broken marks one that was given twice or is not text: which of two
+	// addresses is meant is nobody's guess.
+	broken bool
 }
 
 func targetOf(q *wire.Params) target {
 	id, _ := identity.ParseID(q.String("app_id"))
-	return target{AppID: id, RedirectURI: q.String("redirect_uri"), State: q.String("state")}
+	t := target{AppID: id, RedirectURI: q.String("redirect_uri"), State: q.String("state")}
+	t.broken = len(q.Problems()) > 0
+	return t
 }
 
 func (t target) clientID() client.ID { return client.ID(t.AppID) }
@@ -34,7 +39,31 @@ func (t target) Query() string {
 	return signin.WithQuery("", pairs...)
 }
 
-// loginData fills the login page.
+// page checks the target of a page, for a form or a link to it alike. An
+// application without a page of its own has no redirect URI, and its people end
+// on the account page; an address that is not registered is never gone to.
+func (p *Pages) page(r *http.Request, t target) (signin.LoginPage, error) {
+	return p.resume(r, t, "")
+}
+
+// resume is page, and signs in by a session cookie if that will do.
+func (p *Pages) resume(r *http.Request, t target, cookie string) (signin.LoginPage, error) {
+	if t.broken {
+		return signin.LoginPage{}, fault.New(fault.RedirectURIInvalid)
+	}
+	page, err := p.SignIn.Login(r.Context(), signin.ResumeIn{
+		ClientID: t.clientID(), RedirectURI: t.RedirectURI, Cookie: cookie, Visitor: visitor(r),
+	})
+	if fault.Is(err, fault.RedirectURIInvalid) {
+		page.RedirectURI = ""
+		if t.RedirectURI == "" {
+			err = nil
+		}
+	}
+	return page, err
+}
+
+// loginData fills the login page and the page that asks for a code.
 type loginData struct {
 	target
 	Email       string
@@ -46,16 +75,6 @@ type loginData struct {
 	TOTPSession string
 }
 
-// page checks the target of a login page. With the fast path it tries the
-// browser's session first.
-func (p *Pages) page(r *http.Request, t target, fast bool) (signin.LoginPage, error) {
-	in := signin.ResumeIn{ClientID: t.clientID(), RedirectURI: t.RedirectURI, Visitor: visitor(r)}
-	if fast {
-		in.Cookie = wire.Cookie(r, p.Flow.Cookie)
-	}
-	return p.SignIn.Login(r.Context(), in)
-}
-
 func dataFor(t target, cl client.Client) loginData {
 	return loginData{
 		target: t, Password: cl.Offers(client.MethodPassword), MagicLink: cl.Offers(client.MethodMagicLink),
@@ -64,18 +83,30 @@ func dataFor(t target, cl client.Client) loginData {
 }
 
 // login is GET /login (contract keymaster §4.1): straight on by a live session,
-// else the form. A HEAD, or a browser that fetches ahead, gets no tokens.
+// else the form. A HEAD gets no tokens, nor does a browser that fetches ahead:
+// its answer is none that it may show in place of the click.
 func (p *Pages) login(w http.ResponseWriter, r *http.Request) {
+	if wire.Prefetch(r) {
+		p.message(w, r, http.StatusServiceUnavailable, titles[pageLogin], "Not available for prefetch.")
+		return
+	}
 	q := wire.Query(r)
 	t := targetOf(q)
 	problem := q.String("error")
-	if t.AppID == "" && problem != "" {
+	switch {
+	case q.String("app_id") == "" && problem != "":
 		// A mailed link that nobody knows any more names no application.
-		p.message(w, r, http.StatusOK, "Sign in", or(problems[problem], problems["oauth_failed"]))
+		p.message(w, r, http.StatusOK, titles[pageLogin], problemWords(problem)+" Go back to your application to start again.")
+		return
+	case q.String("app_id") == "":
+		p.message(w, r, http.StatusBadRequest, titles[pageLogin], "Open the application that you want to use, and sign in from there.")
 		return
 	}
-	fast := r.Method == http.MethodGet && !wire.Prefetch(r) && q.String("prompt") != "login" && problem == ""
-	page, err := p.page(r, t, fast)
+	cookie := ""
+	if r.Method == http.MethodGet && q.String("prompt") != "login" && problem == "" {
+		cookie = wire.Cookie(r, p.Flow.Cookie)
+	}
+	page, err := p.resume(r, t, cookie)
 	if err != nil {
 		p.fail(w, r, err)
 		return
@@ -84,21 +115,18 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) {
 		p.arrive(w, r, t, page, signin.Outcome{SignedIn: page.In})
 		return
 	}
-	v := view{Title: "Sign in", Look: lookOf(page.Client)}
+	v := view{Title: titles[pageLogin], client: page.Client}
 	d := dataFor(t, page.Client)
-	if problem != "" {
-		v.Error = or(problems[problem], problems["oauth_failed"])
+	switch problem {
+	case "":
+	case "pending_approval": // what a sign-up comes to, and no mistake
+		v.Notice = problemWords(problem)
+	default:
+		v.Error = problemWords(problem)
 		d.Setup = problem == "2fa_required"
 	}
 	v.Data = d
-	p.show(w, r, http.StatusOK, "login", v)
-}
-
-func or(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
+	p.show(w, r, http.StatusOK, pageLogin, v)
 }
 
 // arrive sends the browser to the application with an outcome, setting the
@@ -112,7 +140,7 @@ func (p *Pages) arrive(w http.ResponseWriter, r *http.Request, t target, page si
 		}
 		d := dataFor(t, page.Client)
 		d.TOTPSession = session
-		p.show(w, r, http.StatusOK, "totp", view{Title: "Two-factor authentication", Look: lookOf(page.Client), Data: d})
+		p.show(w, r, http.StatusOK, pageTOTP, view{Title: titles[pageTOTP], client: page.Client, Data: d})
 		return
 	}
 	to, err := p.Flow.Destination(r, out, page.Client, page.RedirectURI)
@@ -120,13 +148,13 @@ func (p *Pages) arrive(w http.ResponseWriter, r *http.Request, t target, page si
 		p.crash(w, r, err)
 		return
 	}
+	if t.State != "" && page.RedirectURI != "" { // echoed, or kept for the page that goes on
+		to = signin.WithQuery(to, "state", t.State)
+	}
 	cookie := ""
 	switch {
 	case out.SignedIn != nil:
 		cookie = out.SignedIn.Session
-		if t.State != "" && page.RedirectURI != "" {
-			to = signin.WithQuery(to, "state", t.State)
-		}
 	case out.Setup != nil:
 		cookie = out.Setup.Session
 	}
@@ -136,47 +164,10 @@ func (p *Pages) arrive(w http.ResponseWriter, r *http.Request, t target, page si
 	redirect(w, to)
 }
 
-// again shows the login form with what went wrong.
-func (p *Pages) again(w http.ResponseWriter, r *http.Request, name string, page signin.LoginPage, d loginData, err error) {
-	f, ok := p.asFault(w, r, err)
-	if !ok {
-		return
-	}
-	retryAfter(w, f)
-	title := "Sign in"
-	if name == "totp" {
-		title = "Two-factor authentication"
-	}
-	p.show(w, r, statusOf(f), name, view{Title: title, Look: lookOf(page.Client), Error: words(f), Data: d})
-}
-
+// postLogin is a sign-in by password.
 func (p *Pages) postLogin(w http.ResponseWriter, r *http.Request, in *wire.Params) {
 	t := targetOf(in)
-	page, err := p.page(r, t, false)
-	if err != nil {
-		p.fail(w, r, err)
-		return
-	}
-	email, _ := identity.NormalizeEmail(in.String("email"))
-	out, err := p.SignIn.Password(r.Context(), signin.PasswordIn{
-		ClientID: t.clientID(), Email: email, Password: in.String("password", wire.Max(maxPassword)),
-		Limits: p.Flow.Limits.Login(wire.OriginOf(r.Context()), email), Visitor: visitor(r),
-	})
-	if err != nil {
-		d := dataFor(t, page.Client)
-		d.Email = in.String("email")
-		p.again(w, r, "login", page, d, err)
-		return
-	}
-	p.arrive(w, r, t, page, out)
-}
-
-// maxPassword is the longest password that is looked at.
-const maxPassword = 1024
-
-func (p *Pages) postMagicLink(w http.ResponseWriter, r *http.Request, in *wire.Params) {
-	t := targetOf(in)
-	page, err := p.page(r, t, false)
+	page, err := p.page(r, t)
 	if err != nil {
 		p.fail(w, r, err)
 		return
@@ -184,52 +175,85 @@ func (p *Pages) postMagicLink(w http.ResponseWriter, r *http.Request, in *wire.P
 	d := dataFor(t, page.Client)
 	d.Email = in.String("email")
 	email, err := identity.NormalizeEmail(d.Email)
-	if err == nil {
-		err = p.SignIn.RequestMagicLink(r.Context(), signin.MagicLinkIn{
-			ClientID: t.clientID(), Email: email, RedirectURI: t.RedirectURI,
-			Limits: p.Flow.Limits.Magic(wire.OriginOf(r.Context()), email), Visitor: visitor(r),
-		})
-	} else {
+	var out signin.Outcome
+	if err != nil {
 		err = fault.New(fault.EmailInvalid)
+	} else {
+		out, err = p.SignIn.Password(r.Context(), signin.PasswordIn{
+			ClientID: t.clientID(), Email: email, Password: in.String("password"),
+			Limits: p.Flow.Limits.Login(wire.OriginOf(r.Context()), email), Visitor: visitor(r),
+		})
 	}
 	if err != nil {
-		p.again(w, r, "login", page, d, err)
-		return
-	}
-	d.Sent = true
-	p.show(w, r, http.StatusOK, "login", view{
-		Title: "Check your mail", Look: lookOf(page.Client), Data: d,
-		Notice: "If that address can sign in here, a link is on its way to it. It works once, for 15 minutes.",
-	})
-}
-
-func (p *Pages) postTOTP(w http.ResponseWriter, r *http.Request, in *wire.Params) {
-	t := targetOf(in)
-	page, err := p.page(r, t, false)
-	if err != nil {
-		p.fail(w, r, err)
-		return
-	}
-	session := in.String("totp_session")
-	code := in.String("code", wire.Max(64))
-	if code == "" { // the script hands a challenge over from behind the "#"
-		d := dataFor(t, page.Client)
-		d.TOTPSession = session
-		p.show(w, r, http.StatusOK, "totp", view{Title: "Two-factor authentication", Look: lookOf(page.Client), Data: d})
-		return
-	}
-	out, err := p.challenge(r, page, session, code)
-	if err != nil {
-		d, name := dataFor(t, page.Client), "totp"
-		d.TOTPSession = session
-		if fault.Is(err, fault.ChallengeInvalid) || fault.Is(err, fault.CodeAttempts) {
-			name = "login"
-		}
-		p.again(w, r, name, page, d, err)
+		p.again(w, r, pageLogin, view{client: page.Client, Data: d}, err)
 		return
 	}
 	p.arrive(w, r, t, page, out)
 }
+
+// postMagicLink asks for a link by mail. It says the same whoever asks.
+func (p *Pages) postMagicLink(w http.ResponseWriter, r *http.Request, in *wire.Params) {
+	t := targetOf(in)
+	page, err := p.page(r, t)
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	d := dataFor(t, page.Client)
+	d.Email = in.String("email")
+	v := view{client: page.Client, Data: d}
+	email, err := identity.NormalizeEmail(d.Email)
+	if err != nil {
+		err = fault.New(fault.EmailInvalid)
+	} else {
+		err = p.SignIn.RequestMagicLink(r.Context(), signin.MagicLinkIn{
+			ClientID: t.clientID(), Email: email, RedirectURI: t.RedirectURI,
+			Limits: p.Flow.Limits.Magic(wire.OriginOf(r.Context()), email), Visitor: visitor(r),
+		})
+	}
+	if err != nil {
+		p.again(w, r, pageLogin, v, err)
+		return
+	}
+	d.Sent = true
+	v.Title, v.Data = checkMail, d
+	v.Notice = "If " + email + " can sign in here, a link is on its way to it. It works once, for 15 minutes."
+	p.show(w, r, http.StatusOK, pageLogin, v)
+}
+
+// checkMail is the heading of a page that says that a mail is on its way.
+const checkMail = "Check your mail"
+
+// postTOTP answers a challenge. Without a code it shows the form: the script
+// hands a challenge over from behind the "#".
+func (p *Pages) postTOTP(w http.ResponseWriter, r *http.Request, in *wire.Params) {
+	t := targetOf(in)
+	page, err := p.page(r, t)
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	d := dataFor(t, page.Client)
+	d.TOTPSession = in.String("totp_session")
+	v := view{Title: titles[pageTOTP], client: page.Client, Data: d}
+	code := in.String("code", wire.Max(maxCode))
+	if !in.Has("code") || in.String("code") == "" {
+		p.show(w, r, http.StatusOK, pageTOTP, v)
+		return
+	}
+	out, err := p.challenge(r, page, d.TOTPSession, code)
+	switch {
+	case fault.Is(err, fault.ChallengeInvalid), fault.Is(err, fault.CodeAttempts):
+		p.again(w, r, pageLogin, v, err)
+	case err != nil:
+		p.again(w, r, pageTOTP, v, err)
+	default:
+		p.arrive(w, r, t, page, out)
+	}
+}
+
+// maxCode is the longest code that is looked at.
+const maxCode = 64
 
 // challenge answers a challenge of the page's own application: one that began
 // at another does not end here.

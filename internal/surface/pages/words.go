@@ -3,33 +3,35 @@ package pages
 import (
 	"net/http"
 	"strconv"
+	"strings"
+	"time"
 
 	"sallyport/internal/fault"
 	"sallyport/internal/limit"
 )
 
 // said gives every fault its words for a person. A "%s" takes the fault's
-// first parameter.
+// first parameter, or the time after which to try again.
 var said = map[fault.Code]string{
-	fault.ClientUnknown:       "This application is unknown here, or it has been switched off.",
+	fault.ClientUnknown:       "This application is unknown here, or it has been switched off. Go back to it and try again, or tell its owner.",
 	fault.MethodDisabled:      "This application does not offer that way to sign in.",
 	fault.CredentialsInvalid:  "The e-mail address or the password is wrong.",
 	fault.NotEnrolled:         "You do not have access to this application. Ask for an invitation.",
-	fault.EnrolmentPending:    "Your account waits for approval. You will get a mail.",
-	fault.EnrolmentSuspended:  "Your account has been suspended.",
+	fault.EnrolmentPending:    "Your account is waiting for approval. We will send you a mail when you can sign in.",
+	fault.EnrolmentSuspended:  "Your account has been suspended. Please contact the owner of the application.",
 	fault.FactorSetupRequired: "This application requires two-factor authentication. Set it up on your account page, then sign in again.",
 	fault.ChallengeInvalid:    "This sign-in has expired. Please start again.",
-	fault.CodeInvalid:         "The code is wrong, or it was used already.",
-	fault.CodeAttempts:        "Too many wrong codes. Please wait and start again.",
-	fault.RateLimited:         "Too many attempts. Please wait a while and try again.",
-	fault.Busy:                "We are very busy just now. Please try again in a moment.",
-	fault.Unavailable:         "We cannot do that just now. Please try again in a moment.",
+	fault.CodeInvalid:         "That code is wrong, or it was used already. Enter the newest one.",
+	fault.CodeAttempts:        "Too many wrong codes. Please start again %s.",
+	fault.RateLimited:         "Too many attempts. Please try again %s.",
+	fault.Busy:                "We are very busy just now. Please try again %s.",
+	fault.Unavailable:         "We cannot do that just now. Please try again %s.",
 
-	fault.InviteRequired:         "This application is by invitation only.",
+	fault.InviteRequired:         "You need an invitation to join. Enter the code that you were sent.",
 	fault.AccountExists:          "There is an account with this e-mail address already. Sign in instead.",
-	fault.EmailInvalid:           "This is not an e-mail address.",
+	fault.EmailInvalid:           "That is not an e-mail address. It should look like you@example.com.",
 	fault.EmailRequired:          "Please give your e-mail address.",
-	fault.DisplayNameRequired:    "Please give your name.",
+	fault.DisplayNameRequired:    "Please give your name, in at most 100 characters.",
 	fault.PasswordTooShort:       "The password must have at least %s characters.",
 	fault.PasswordTooLong:        "The password must have at most %s characters.",
 	fault.PasswordNeedsUppercase: "The password must contain an uppercase letter.",
@@ -37,7 +39,7 @@ var said = map[fault.Code]string{
 	fault.PasswordNeedsDigit:     "The password must contain a digit.",
 	fault.PasswordNeedsSymbol:    "The password must contain a symbol.",
 	fault.PasswordCommon:         "This password is too easy to guess. Please choose another.",
-	fault.InviteInvalid:          "This invite code is wrong, was used already, or has expired.",
+	fault.InviteInvalid:          "This invite code is wrong, was used already, or has expired. Ask for a new invitation.",
 	fault.InviteEmailMismatch:    "The invitation was issued for a different e-mail address.",
 	fault.AlreadyEnrolled:        "You have access already. Just sign in.",
 	fault.ResetInvalid:           "This link has expired or was used already. Ask for a new one.",
@@ -48,15 +50,15 @@ var said = map[fault.Code]string{
 	fault.RefreshInvalid:     "Your session has ended.",
 	fault.RefreshReused:      "Your session has ended.",
 	fault.RefreshWrongClient: "Your session has ended.",
-	fault.Unauthenticated:    "Please sign in.",
+	fault.Unauthenticated:    "You are not signed in. Sign in to one of your applications first, then come back.",
 	fault.Forbidden:          "You may not do that.",
 	fault.ScopeMissing:       "You may not do that.",
 	fault.ClientAuthFailed:   "The application could not prove who it is.",
 	fault.GrantUnsupported:   "The application asked for something it cannot have.",
 	fault.ScopeInvalid:       "The application asked for something it cannot have.",
 
-	fault.ProofRequired:        "Please enter your password or a code to confirm this change.",
-	fault.CurrentPasswordWrong: "Your current password is wrong.",
+	fault.ProofRequired:        "It is a while since you signed in. Confirm the change with your password or a code, or sign in again.",
+	fault.CurrentPasswordWrong: "That is not your current password.",
 	fault.LastSignInMethod:     "This is your last way to sign in, so it stays.",
 	fault.TOTPEnabled:          "Two-factor authentication is on already.",
 	fault.TOTPNotStarted:       "The setup has expired. Please start again.",
@@ -77,25 +79,34 @@ var said = map[fault.Code]string{
 	fault.FileUnsupported:   "This kind of file is not supported.",
 	fault.FileTooLarge:      "The file is too large.",
 	fault.SlugTaken:         "That short name is taken.",
+	fault.LastAdministrator: "This is the last administrator, who stays.",
 	fault.FieldInvalid:      "One of the fields is not right.",
 }
 
 // words says a fault to a person.
 func words(f *fault.Error) string {
-	s := said[f.Code]
-	if len(f.Params) > 0 {
-		return replaceParam(s, f.Params[0])
+	s, param := said[f.Code], ""
+	switch {
+	case len(f.Params) > 0:
+		param = f.Params[0]
+	case statusOf(f) == http.StatusTooManyRequests, statusOf(f) == http.StatusServiceUnavailable:
+		param = later(f.RetryAfter)
 	}
-	return s
+	return strings.Replace(s, "%s", param, 1)
 }
 
-func replaceParam(s, param string) string {
-	for i := range len(s) - 1 {
-		if s[i:i+2] == "%s" {
-			return s[:i] + param + s[i+2:]
-		}
+// later says when to come back.
+func later(d time.Duration) string {
+	switch minutes := int((d + time.Minute - 1) / time.Minute); {
+	case d <= 0:
+		return "later"
+	case minutes == 1:
+		return "in a minute"
+	case minutes <= 90:
+		return "in " + strconv.Itoa(minutes) + " minutes"
+	default:
+		return "in " + strconv.Itoa((minutes+59)/60) + " hours"
 	}
-	return s
 }
 
 // statusOf is the status of a page that shows a fault.
@@ -121,14 +132,30 @@ func retryAfter(w http.ResponseWriter, f *fault.Error) {
 }
 
 // problems are the values of the login page's error parameter (contract
-// keymaster §4.2).
+// keymaster §4.2) whose words are not a fault's.
 var problems = map[string]string{
-	"oauth_denied":       "You did not allow the sign-in. Try again, or choose another way.",
-	"oauth_failed":       "The sign-in did not work. Try again, or choose another way.",
-	"invalid_magic_link": said[fault.MagicLinkInvalid],
-	"not_enrolled":       said[fault.NotEnrolled],
-	"pending_approval":   said[fault.EnrolmentPending],
-	"account_suspended":  said[fault.EnrolmentSuspended],
-	"2fa_required":       said[fault.FactorSetupRequired],
-	"invite_required":    said[fault.InviteRequired],
+	"oauth_denied":    "You did not allow the sign-in. Try again, or choose another way.",
+	"oauth_failed":    "The sign-in did not work. Try again, or choose another way.",
+	"invite_required": "This application is by invitation only. If you have an invite code, you can use it below.",
+}
+
+// problemFaults are those whose words are.
+var problemFaults = map[string]fault.Code{
+	"invalid_magic_link": fault.MagicLinkInvalid,
+	"not_enrolled":       fault.NotEnrolled,
+	"pending_approval":   fault.EnrolmentPending,
+	"account_suspended":  fault.EnrolmentSuspended,
+	"2fa_required":       fault.FactorSetupRequired,
+}
+
+// problemWords says what an error parameter means. Of one that nobody knows it
+// says no more than that something failed, and never repeats it.
+func problemWords(problem string) string {
+	if code, ok := problemFaults[problem]; ok {
+		return said[code]
+	}
+	if s, ok := problems[problem]; ok {
+		return s
+	}
+	return problems["oauth_failed"]
 }

@@ -1,0 +1,172 @@
+package pages_test
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"sallyport/internal/client"
+	"sallyport/internal/db"
+	"sallyport/internal/db/dbtest"
+	"sallyport/internal/identity"
+	"sallyport/internal/invite"
+	"sallyport/internal/rig"
+	"sallyport/internal/surface/keymaster"
+	"sallyport/internal/surface/pages"
+	"sallyport/internal/totp"
+	"sallyport/internal/wire"
+	"sallyport/internal/wire/transcript"
+)
+
+// password is everybody's in these tests.
+const password = "correct horse battery staple"
+
+// totpSecret is Tom's.
+const totpSecret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+
+// surfaces are the API over a rig and the pages of its applications, reached at
+// the given URLs.
+func surfaces(t testing.TB, r *rig.Rig, bases ...string) (*keymaster.API, *pages.Pages) {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	api := &keymaster.API{
+		SignIn: r.SignIn, OAuth: r.OAuth, Self: r.Self, Admin: r.Admin, Keys: r.Keys, Tokens: r.Tokens, Now: r.Now, Log: log, Issuers: bases,
+	}
+	csrf, err := wire.NewCSRF(r.Key, bases...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return api, &pages.Pages{SignIn: r.SignIn, Self: r.Self, Flow: flow(api), CSRF: csrf, Now: r.Now, Log: log}
+}
+
+// flow is how Keymaster's sign-ins end.
+func flow(api *keymaster.API) pages.Flow {
+	return pages.Flow{
+		Cookie: "km_sso", Destination: api.Destination, TOTPSession: api.TOTPSession, Challenge: api.Challenge,
+		Limits: pages.Limits{
+			Login: keymaster.LoginLimits, LoginEmail: keymaster.LoginByEmail, TOTP: keymaster.TOTPTries,
+			SignUp: keymaster.SignUpLimits, Invite: keymaster.InviteFailures, ForgotIP: keymaster.ForgotByIP,
+			ForgotEmail: keymaster.ForgotByEmail, Reset: keymaster.ResetLimits, Magic: keymaster.MagicLinkLimits,
+			MagicVerify: keymaster.MagicVerifyLimits, Password: keymaster.PasswordTries,
+		},
+	}
+}
+
+// town is a rig with the applications and people of these tests. Redirect URIs
+// begin with app.
+type town struct {
+	*rig.Rig
+	vars map[string]string
+}
+
+func newTown(t testing.TB, d *db.DB, app string) town {
+	t.Helper()
+	r := rig.New(t, d)
+	at := func(c *client.Client) { c.Policy.RedirectURIs = []string{app + "/callback"} }
+	with := func(change func(*client.Client)) func(*client.Client) {
+		return func(c *client.Client) { at(c); change(c) }
+	}
+	apps := map[string]client.Client{
+		"demo": r.Client("Demo", with(func(c *client.Client) {
+			c.Policy.RedirectURIs = append(c.Policy.RedirectURIs, app+"/other?tab=1")
+		})),
+		"second":   r.Client("Second", at),
+		"approval": r.Client("Approval", with(func(c *client.Client) { c.Policy.Registration = client.Approval })),
+		"members":  r.Client("Members", with(func(c *client.Client) { c.Policy.Registration = client.Invite })),
+		"magic":    r.Client("Magic", with(func(c *client.Client) { c.Policy.Methods = []string{client.MethodMagicLink} })),
+		"plain":    r.Client("Plain", with(func(c *client.Client) { c.Policy.Methods = []string{client.MethodPassword} })),
+		"button":   r.Client("Button", with(func(c *client.Client) { c.Policy.MagicLinkButton = true })),
+		"closed":   r.Client("Closed", with(func(c *client.Client) { c.Policy.Methods = []string{"google"} })),
+		"strict":   r.Client("Strict", with(func(c *client.Client) { c.Policy.SecondFactor = client.FactorRequired })),
+		"off":      r.Client("Off", with(func(c *client.Client) { c.Active = false })),
+		"homeless": r.Client("Homeless", func(c *client.Client) { c.Policy.RedirectURIs = nil }),
+		"branded": r.Client(`<b>"Rex" & Söhne</b>`, with(func(c *client.Client) {
+			c.Policy.Branding = client.Branding{Color: "#ffd54a", LogoURL: "/apps/1/logo", LogoHeight: 48}
+		})),
+		"sly": r.Client("Sly", with(func(c *client.Client) {
+			c.Policy.Branding = client.Branding{Color: "red;}body{display:none", LogoURL: "javascript:alert(1)", LogoHeight: 9000}
+		})),
+	}
+	vars := map[string]string{"totp_secret": totpSecret}
+	for name, c := range apps {
+		vars[name] = string(c.ID)
+	}
+	demo := apps["demo"]
+	r.User("jane@example.com", "Jane Doe", password, demo, apps["strict"])
+	r.User("nora@example.com", "Nora Nopass", "", demo)
+	r.User("outside@example.com", "Otto Outside", password)
+	sue := r.User("sue@example.com", "Sue Suspended", password, demo)
+	r.Enrol(sue, demo, client.Suspended, "user")
+	tom := r.User("tom@example.com", "Tom Totp", password, demo, apps["second"], apps["strict"])
+	r.Write(func(ctx context.Context, tx *db.Tx) error {
+		return totp.Import(ctx, tx, r.Key, tom.ID, totpSecret, r.Now())
+	})
+	return town{r, vars}
+}
+
+// invited makes an invitation and returns its code.
+func (w town) invited(email, app string) string {
+	code := ""
+	w.Write(func(ctx context.Context, tx *db.Tx) (err error) {
+		_, code, err = invite.Create(ctx, tx, w.Key, invite.Invite{
+			ClientID: client.ID(w.vars[app]), Email: email, Roles: []string{"user"}, InvitedBy: "test", ExpiresAt: w.Now().Add(7 * 24 * time.Hour),
+		}, w.Now())
+		return err
+	})
+	return code
+}
+
+// user finds a person.
+func (w town) user(email string) (u identity.User) {
+	w.Write(func(ctx context.Context, tx *db.Tx) (err error) {
+		u, err = identity.ByEmail(ctx, tx, email)
+		return err
+	})
+	return u
+}
+
+// hooks are the steps of transcripts that no page takes.
+func (w town) hooks() map[string]func(*testing.T, map[string]string) {
+	return map[string]func(*testing.T, map[string]string){
+		"invite-new": func(_ *testing.T, v map[string]string) { v["new_code"] = w.invited("new@example.com", "members") },
+		"invite-outside": func(_ *testing.T, v map[string]string) {
+			v["outside_code"] = w.invited("outside@example.com", "members")
+		},
+		"suspend-jane-everywhere": func(_ *testing.T, _ map[string]string) {
+			jane := w.user("jane@example.com")
+			w.Write(func(ctx context.Context, tx *db.Tx) error {
+				return identity.SetStatus(ctx, tx, jane.ID, identity.Suspended, w.Now())
+			})
+		},
+		"link-jane": func(_ *testing.T, _ map[string]string) {
+			jane := w.user("jane@example.com")
+			w.Write(func(ctx context.Context, tx *db.Tx) error {
+				return identity.AddLink(ctx, tx, identity.Link{UserID: jane.ID, Upstream: "google", Issuer: "https://accounts.google.com", Subject: "1", CreatedAt: w.Now()})
+			})
+		},
+	}
+}
+
+// stage is what a transcript is played on.
+func stage(t *testing.T, d *db.DB) transcript.Stage {
+	w := newTown(t, d, "https://app.example.com")
+	api, p := surfaces(t, w.Rig, rig.Base)
+	w.Mount(api.Routes(), api.MethodNotAllowed)
+	w.Mount(p.Routes(), p.MethodNotAllowed)
+	return transcript.Stage{Host: w, Vars: w.vars, Hooks: w.hooks(), Authority: "auth.example.com"}
+}
+
+func TestTranscripts(t *testing.T) {
+	t.Run("sqlite", func(t *testing.T) {
+		transcript.Run(t, "testdata", func(t *testing.T) transcript.Stage { return stage(t, dbtest.SQLite(t)) })
+	})
+	t.Run("postgres", func(t *testing.T) {
+		transcript.Run(t, "testdata", func(t *testing.T) transcript.Stage { return stage(t, dbtest.Postgres(t)) })
+	})
+}
+
+func TestEveryRouteHasATranscript(t *testing.T) {
+	_, p := surfaces(t, rig.New(t, dbtest.SQLite(t)), rig.Base)
+	transcript.Coverage(t, p.Routes(), "testdata")
+}

@@ -1,0 +1,188 @@
+package pages
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"strings"
+
+	"sallyport/internal/client"
+	"sallyport/internal/fault"
+	"sallyport/internal/secret"
+	"sallyport/internal/wire"
+)
+
+//go:embed templates assets
+var files embed.FS
+
+// The stylesheet and the script stand in the page itself, the script allowed by
+// its hash, so that a page is one answer and nothing else can run in it.
+var (
+	style  = mustRead("assets/style.css")
+	script = mustRead("assets/fragment.js")
+
+	scriptSource = hashSource(script)
+)
+
+func mustRead(name string) string {
+	b, err := files.ReadFile(name)
+	if err != nil {
+		panic("pages: " + err.Error())
+	}
+	return string(b)
+}
+
+// hashSource is a hash-source of CSP 3 §2.3.1.
+func hashSource(s string) string {
+	h := sha256.Sum256([]byte(s))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(h[:]) + "'"
+}
+
+// view is what every template gets. Path is the mount's, before every link.
+type view struct {
+	Title  string
+	Path   string
+	CSRF   string
+	Nonce  string
+	Style  template.CSS
+	Script template.JS
+	Look   look
+	Error  string
+	Notice string
+	Data   any
+
+	// client is whose page it is, for its look; zero means ours.
+	client client.Client
+	// bind ties the form's token to more than the browser (wire.CSRF).
+	bind []string
+}
+
+// show renders a page. Only the message page has no form, and needs no cookie;
+// only the login page has the script.
+func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name string, v view) {
+	t, err := p.template(name)
+	if err != nil {
+		p.crash(w, r, err)
+		return
+	}
+	v.Path = wire.MountOf(r.Context()).Path
+	v.Look = lookOf(v.client, v.Path)
+	v.Nonce = secret.Hex(16)
+	v.Style = template.CSS(style) //nolint:gosec // our own file
+	policy := "style-src 'nonce-" + v.Nonce + "'; img-src 'self' https: data:"
+	if name != pageMessage {
+		v.CSRF = p.CSRF.Token(w, r, v.bind...)
+	}
+	if name == pageLogin {
+		v.Script = template.JS(script) //nolint:gosec // our own file
+		policy += "; script-src " + scriptSource
+	}
+	var b strings.Builder
+	if err := t.Execute(&b, v); err != nil {
+		p.crash(w, r, err)
+		return
+	}
+	wire.PageHeaders(w, policy)
+	wire.Write(w, status, "text/html; charset=utf-8", []byte(b.String()))
+}
+
+// The pages by the names of their templates.
+const (
+	pageAccount = "account"
+	pageConfirm = "confirm"
+	pageForgot  = "forgot"
+	pageInvite  = "invite"
+	pageLogin   = "login"
+	pageMessage = "message"
+	pageReset   = "reset"
+	pageSignUp  = "signup"
+	pageTOTP    = "totp"
+)
+
+// titles are the headings of the pages that always have the same.
+var titles = map[string]string{
+	pageAccount: "Your account",
+	pageForgot:  "Forgot your password?",
+	pageInvite:  "Accept your invitation",
+	pageLogin:   "Sign in",
+	pageReset:   "Choose a new password",
+	pageSignUp:  "Create your account",
+	pageTOTP:    "Two-factor authentication",
+}
+
+// template returns the parsed page, parsing it once.
+func (p *Pages) template(name string) (*template.Template, error) {
+	if t, ok := p.views.Load(name); ok {
+		return t.(*template.Template), nil
+	}
+	sub, err := fs.Sub(files, "templates")
+	if err != nil {
+		return nil, err
+	}
+	t, err := template.New("layout.html").ParseFS(sub, "layout.html", name+".html")
+	if err != nil {
+		return nil, err
+	}
+	p.views.Store(name, t)
+	return t, nil
+}
+
+// again shows a form once more with what went wrong. Passwords are typed anew.
+func (p *Pages) again(w http.ResponseWriter, r *http.Request, name string, v view, err error) {
+	f, ok := wire.Fault(err)
+	if !ok {
+		p.crash(w, r, err)
+		return
+	}
+	retryAfter(w, f)
+	v.Title, v.Error = titles[name], words(f)
+	p.show(w, r, statusOf(f), name, v)
+}
+
+// failed is the heading over a message that something did not work.
+const failed = "This did not work"
+
+// message shows a page that only says something.
+func (p *Pages) message(w http.ResponseWriter, r *http.Request, status int, title, text string) {
+	p.show(w, r, status, pageMessage, view{Title: title, Data: text})
+}
+
+// fail shows what went wrong where there is no form to show it on.
+func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
+	f, ok := wire.Fault(err)
+	if !ok {
+		p.crash(w, r, err)
+		return
+	}
+	retryAfter(w, f)
+	title := failed
+	if f.Code == fault.Unauthenticated {
+		title = titles[pageAccount]
+	}
+	p.message(w, r, statusOf(f), title, words(f))
+}
+
+// NotFound answers a path that no page has.
+func (p *Pages) NotFound(w http.ResponseWriter, r *http.Request) {
+	p.message(w, r, http.StatusNotFound, "Not found", "There is no such page.")
+}
+
+// MethodNotAllowed answers a method that a page does not have.
+func (p *Pages) MethodNotAllowed(w http.ResponseWriter, r *http.Request) {
+	p.message(w, r, http.StatusMethodNotAllowed, "Not allowed", "This page cannot be used that way.")
+}
+
+// crash logs what nobody expected, once, and says sorry.
+func (p *Pages) crash(w http.ResponseWriter, r *http.Request, err error) {
+	p.Log.ErrorContext(r.Context(), "page failed", "request_id", wire.OriginOf(r.Context()).RequestID, "path", r.URL.Path, "err", err)
+	p.Crash(w, r)
+}
+
+// Crash answers what nobody expected. It renders nothing, since that may be
+// what failed.
+func (p *Pages) Crash(w http.ResponseWriter, _ *http.Request) {
+	wire.Write(w, http.StatusInternalServerError, "text/plain; charset=utf-8", []byte("Something went wrong on our side. Please try again later.\n"))
+}
