@@ -181,7 +181,7 @@ func (l *loader) mail(given string) secret.Value {
 		return secret.Value(value)
 	}
 	if _, err := mail.NewSMTP(value, defaults().MailFrom); err != nil {
-		l.mistake("mail", "%v; it is smtp://host:port, smtps://user:password@host:port, or log", err)
+		l.mistake("mail", "%s; it is smtp://host:port, smtps://user:password@host:port, or log", strings.TrimPrefix(err.Error(), "mail: "))
 	}
 	return secret.Value(value)
 }
