@@ -95,28 +95,28 @@ func line(field, s string, least, most int) (string, error) {
 	return s, nil
 }
 
-// change collects what a ClientChange did to a client.
-type change struct {
+// edit collects what a ClientChange or TenantChange did.
+type edit struct {
 	fields []string
 	err    error
 }
 
 // set stores a value and notes the field if it was another.
-func set[T comparable](c *change, field string, at *T, to T) {
+func set[T comparable](c *edit, field string, at *T, to T) {
 	if c.err == nil && *at != to {
 		*at = to
 		c.fields = append(c.fields, field)
 	}
 }
 
-func setList(c *change, field string, at *[]string, to []string) {
+func setList(c *edit, field string, at *[]string, to []string) {
 	if c.err == nil && to != nil && !slices.Equal(*at, to) {
 		*at = to
 		c.fields = append(c.fields, field)
 	}
 }
 
-func (c *change) refuse(field, want string) {
+func (c *edit) refuse(field, want string) {
 	if c.err == nil {
 		c.err = invalid(field, want)
 	}
@@ -125,7 +125,7 @@ func (c *change) refuse(field, want string) {
 // apply changes cl, judges what it then is, and returns the names of the fields
 // that are different now.
 func (ch ClientChange) apply(cl *client.Client, console, uploaded bool) ([]string, error) {
-	var c change
+	var c edit
 	ch.names(&c, cl)
 	p := &cl.Policy
 	if ch.Registration != nil {
@@ -152,7 +152,7 @@ func (ch ClientChange) apply(cl *client.Client, console, uploaded bool) ([]strin
 	return c.fields, c.err
 }
 
-func (ch ClientChange) names(c *change, cl *client.Client) {
+func (ch ClientChange) names(c *edit, cl *client.Client) {
 	if ch.Name != nil {
 		s, err := line("name", *ch.Name, 1, maxName)
 		if err != nil {
@@ -173,7 +173,7 @@ func (ch ClientChange) names(c *change, cl *client.Client) {
 }
 
 // redirects judges only new URIs: an old one stays good.
-func (ch ClientChange) redirects(c *change, p *client.Policy) {
+func (ch ClientChange) redirects(c *edit, p *client.Policy) {
 	if len(ch.RedirectURIs) > maxURIs {
 		c.refuse("redirect_uris", WantFewer)
 	}
@@ -185,14 +185,14 @@ func (ch ClientChange) redirects(c *change, p *client.Policy) {
 	setList(c, "redirect_uris", &p.RedirectURIs, unique(ch.RedirectURIs))
 }
 
-// roles judges what comes out: a new list of available roles must still hold
-// those that every enrolment gets.
-func (ch ClientChange) roles(c *change, p *client.Policy, console bool) {
+// roles judges new roles by themselves, and what comes out: the available ones
+// must hold those that every enrolment gets.
+func (ch ClientChange) roles(c *edit, p *client.Policy, console bool) {
 	if len(ch.Roles) > maxRoles {
 		c.refuse("roles", WantFewer)
 	}
 	for _, r := range ch.Roles {
-		if s, err := line("roles", r, 1, maxRole); err != nil || s != r {
+		if s, err := line("roles", r, 1, maxRole); !slices.Contains(p.Roles.Available, r) && (err != nil || s != r) {
 			c.refuse("roles", WantLine)
 		}
 	}
@@ -209,7 +209,7 @@ func (ch ClientChange) roles(c *change, p *client.Policy, console bool) {
 	}
 }
 
-func (ch ClientChange) lifetimes(c *change, p *client.Policy) {
+func (ch ClientChange) lifetimes(c *edit, p *client.Policy) {
 	if n := ch.AccessMinutes; n != nil && *n != AccessMinutes(*p) {
 		if *n < 1 || *n > maxMinutes {
 			c.refuse("access_minutes", WantRange)
@@ -224,7 +224,7 @@ func (ch ClientChange) lifetimes(c *change, p *client.Policy) {
 	}
 }
 
-func (ch ClientChange) branding(c *change, cl *client.Client, uploaded bool) {
+func (ch ClientChange) branding(c *edit, cl *client.Client, uploaded bool) {
 	b := &cl.Policy.Branding
 	if ch.Color != nil {
 		if !colorShape.MatchString(*ch.Color) {

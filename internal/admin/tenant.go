@@ -45,7 +45,7 @@ func slugOf(name string) string {
 }
 
 func (ch TenantChange) apply(t *client.Tenant) ([]string, error) {
-	var c change
+	var c edit
 	if ch.Name != nil {
 		s, err := line("name", *ch.Name, 1, maxName)
 		if err != nil {

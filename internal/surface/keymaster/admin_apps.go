@@ -124,8 +124,8 @@ func registration(b *wire.Body, s string) *client.Registration {
 	return nil
 }
 
-func optString(b *wire.Body, name string, rules ...wire.Rule) *string {
-	if s, given := b.OptString(name, rules...); given {
+func optString(b *wire.Body, name string) *string {
+	if s, given := b.OptString(name); given {
 		return &s
 	}
 	return nil
