@@ -7,7 +7,9 @@ import (
 	"strconv"
 	"time"
 
+	"sallyport/internal/admin"
 	"sallyport/internal/audit"
+	"sallyport/internal/fault"
 	"sallyport/internal/jwks"
 	"sallyport/internal/resource"
 	"sallyport/internal/server"
@@ -177,12 +179,18 @@ func (o operatorInviteCmd) Run(a *app) error {
 		return err
 	}
 	defer d.Close()
-	made, err := server.InviteOperator(a.ctx, c, d, o.Email, time.Now())
-	if err != nil {
+	made, err := (&admin.Core{DB: d, Now: time.Now, Key: c.SecretKey}).OperatorInvite(a.ctx, o.Email, c.PublicURL)
+	switch {
+	case fault.Is(err, fault.EmailInvalid):
+		return misuse{fmt.Errorf("%q is not an e-mail address", o.Email)}
+	case fault.Is(err, fault.AlreadyEnrolled):
+		return fmt.Errorf("%s has a place in the console client already; an operator has the role admin there", o.Email)
+	case err != nil:
 		return err
 	}
-	a.print(made, func(w io.Writer) {
-		fmt.Fprintf(w, "%s\n\nGood until %s UTC, once, for %s.\n", made.Link, stamp(made.ExpiresAt), made.Email)
+	ends := made.Invite.ExpiresAt.UTC()
+	a.print(map[string]any{"email": made.Invite.Email, "link": made.Link, "expires_at": ends}, func(w io.Writer) {
+		fmt.Fprintf(w, "%s\n\nGood until %s UTC, once, for %s.\n", made.Link, stamp(ends), made.Invite.Email)
 	})
 	return nil
 }

@@ -4,16 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
-	"sallyport/internal/db"
 	"sallyport/internal/db/dbtest"
 	"sallyport/internal/resource"
 )
@@ -131,51 +128,6 @@ func TestDevSaysWhatIsInTheWay(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "cannot listen on 127.0.0.1:"+u.Port()+" (--listen)") {
 		t.Errorf("busy address: got %v", err)
 	}
-}
-
-func TestOperatorInvite(t *testing.T) {
-	t.Parallel()
-	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		c := testConfig("")
-		s, _ := newServer(t, Options{Config: c, DB: d})
-		now := time.Now()
-		if _, err := InviteOperator(t.Context(), c, d, "new@example.com", now); err == nil || !strings.Contains(err.Error(), "console_client") {
-			t.Errorf("without a console: got %v", err)
-		}
-		if err := s.furnish(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		accept := func(link string) (int, map[string]any) {
-			t.Helper()
-			u, err := url.Parse(link)
-			if err != nil {
-				t.Fatal(err)
-			}
-			body := map[string]string{"app_id": u.Query().Get("app_id"), "invite_code": u.Query().Get("code"),
-				"email": "new@example.com", "display_name": "New", "password": "a-password-of-yours"}
-			if u.Host != "localhost:8080" || u.Path != "/invite" || body["app_id"] != devConsole {
-				t.Errorf("got link %s", link)
-			}
-			return post(t, start(t, s).url+"/auth/accept-invite", body)
-		}
-		lost, err := InviteOperator(t.Context(), c, d, " New@Example.com ", now)
-		if err != nil {
-			t.Fatal(err)
-		}
-		again, err := InviteOperator(t.Context(), c, d, "new@example.com", now)
-		if err != nil || again.Email != "new@example.com" || again.Link == lost.Link {
-			t.Fatalf("asked again: got %+v, %v", again, err)
-		}
-		if code, answer := accept(again.Link); code != 200 {
-			t.Fatalf("got %d %v", code, answer)
-		}
-		if _, err := InviteOperator(t.Context(), c, d, "new@example.com", now); !errors.Is(err, ErrOperator) {
-			t.Errorf("an operator: got %v, want ErrOperator", err)
-		}
-		if _, err := InviteOperator(t.Context(), c, d, "nobody", now); err == nil || !strings.Contains(err.Error(), "not an e-mail address") {
-			t.Errorf("no address: got %v", err)
-		}
-	})
 }
 
 func TestDevResourcesPlanNoChangesAgain(t *testing.T) {
