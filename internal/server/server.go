@@ -42,6 +42,9 @@ const (
 	scrapeTimeout   = 5 * time.Second
 )
 
+// firstContact is how long the database has to answer at start.
+const firstContact = 15 * time.Second
+
 // Options are the parts that a caller brings. Config is required; the rest is
 // made from it where it is left out.
 type Options struct {
@@ -192,7 +195,11 @@ func CheckSchema(s db.Schema) error {
 // PrepareSchema makes the schema of an empty database, naming the migrations it
 // applied, and checks any other with CheckSchema.
 func PrepareSchema(ctx context.Context, d *db.DB) (applied []string, err error) {
-	s, err := d.Schema(ctx)
+	// A server behind a wall that drops packets must not look like a start that
+	// takes long.
+	soon, cancel := context.WithTimeout(ctx, firstContact)
+	defer cancel()
+	s, err := d.Schema(soon)
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the database (setting database): %w", oneLine{err})
 	}
