@@ -96,8 +96,9 @@ func (c *Core) SetRoles(ctx context.Context, who Caller, u identity.UserID, id c
 	})
 }
 
-// Suspend takes an active place away for a time: the user is signed out of the
-// client, and refused until Unsuspend. Suspending twice is no error.
+// Suspend takes an active place away for a time: every sign-in and refresh is
+// refused until Unsuspend. The refresh tokens stay till then, so that they can be
+// told why (contract keymaster §5.1). Suspending twice is no error.
 func (c *Core) Suspend(ctx context.Context, who Caller, u identity.UserID, id client.ID) error {
 	return c.change(ctx, who, u, id, clientAdmin, func(ctx context.Context, tx *db.Tx, a authority, p place) error {
 		if p.Status == client.Suspended {
@@ -109,20 +110,21 @@ func (c *Core) Suspend(ctx context.Context, who Caller, u identity.UserID, id cl
 		if err := c.move(ctx, tx, p, client.Active, client.Suspended); err != nil {
 			return err
 		}
-		if _, err := token.EndByUserClient(ctx, tx, u, id); err != nil {
-			return err
-		}
 		return c.record(ctx, tx, a, audit.UserSuspended, p.client, p.user, nil)
 	})
 }
 
-// Unsuspend gives a suspended place back. If it is active, that is no error.
+// Unsuspend gives a suspended place back, and ends the refresh tokens from before
+// the suspension: the user signs in anew. If it is active, that is no error.
 func (c *Core) Unsuspend(ctx context.Context, who Caller, u identity.UserID, id client.ID) error {
 	return c.change(ctx, who, u, id, clientAdmin, func(ctx context.Context, tx *db.Tx, a authority, p place) error {
 		if p.Status == client.Active {
 			return nil
 		}
 		if err := c.move(ctx, tx, p, client.Suspended, client.Active); err != nil {
+			return err
+		}
+		if _, err := token.EndByUserClient(ctx, tx, u, id); err != nil {
 			return err
 		}
 		return c.record(ctx, tx, a, audit.UserUnsuspended, p.client, p.user, nil)

@@ -90,13 +90,19 @@ func ParseID(s string) (string, bool) {
 // octets. Quoted local parts, address literals and non-ASCII addresses are
 // refused: an international domain is written in its ASCII form.
 func NormalizeEmail(s string) (string, error) {
-	s = strings.ToLower(strings.TrimSpace(s))
+	s = strings.TrimSpace(s)
+	if strings.ContainsFunc(s, notASCII) { // before folding, which makes ASCII of some others
+		return "", ErrEmail
+	}
+	s = strings.ToLower(s)
 	local, domain, ok := strings.Cut(s, "@")
 	if !ok || len(s) > MaxEmail || len(local) > 64 || !dotString(local) || !domainName(domain) {
 		return "", ErrEmail
 	}
 	return s, nil
 }
+
+func notASCII(r rune) bool { return r > '~' }
 
 func dotString(s string) bool {
 	for atom := range strings.SplitSeq(s, ".") {

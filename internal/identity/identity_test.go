@@ -41,6 +41,7 @@ func TestNormalizeEmail(t *testing.T) {
 		"jane@[192.0.2.1]":               "",
 		`"jane doe"@example.com`:         "",
 		"jäne@example.com":               "",
+		"\u212aate@example.com":          "", // the Kelvin sign folds to k
 		"jane@exämple.com":               "",
 		"jane@example.com\x00":           "",
 		"jane@example.com\r\nBcc: x":     "",

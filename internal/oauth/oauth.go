@@ -53,6 +53,7 @@ type ServiceToken struct {
 // between two looks at the counter.
 func (c *Core) ClientCredentials(ctx context.Context, in ClientCredentialsIn) (ServiceToken, error) {
 	var cl client.Client
+	var counted time.Duration
 	err := c.DB.Read(ctx, func(ctx context.Context, tx *db.Tx) error {
 		wait, _, err := limit.Wait(ctx, tx, c.Now(), in.Failures)
 		if err != nil {
@@ -60,6 +61,11 @@ func (c *Core) ClientCredentials(ctx context.Context, in ClientCredentialsIn) (S
 		}
 		if wait > 0 {
 			return fault.Later(fault.RateLimited, wait)
+		}
+		one := in.Failures
+		one.N = 1 // would wait if anything at all is counted
+		if counted, _, err = limit.Wait(ctx, tx, c.Now(), one); err != nil {
+			return err
 		}
 		if cl, err = client.ByID(ctx, tx, in.ClientID); errors.Is(err, db.ErrNotFound) {
 			return nil
@@ -71,6 +77,11 @@ func (c *Core) ClientCredentials(ctx context.Context, in ClientCredentialsIn) (S
 	}
 	if !cl.VerifySecret(c.Key, in.Secret) || !cl.Active {
 		return ServiceToken{}, c.failed(ctx, cl, in)
+	}
+	if counted > 0 {
+		if err := c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error { return limit.Reset(ctx, tx, in.Failures) }); err != nil {
+			return ServiceToken{}, err
+		}
 	}
 	scope, err := granted(in.Scope, in.Known)
 	return ServiceToken{Client: cl, Scope: scope}, err

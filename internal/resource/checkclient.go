@@ -271,7 +271,8 @@ func (c *checker) branding(path string, b *Branding) {
 	if b.Color != "" && !color.MatchString(b.Color) {
 		c.wrong(path+".color", "must be a colour such as \"#2d5bff\"")
 	}
-	if b.LogoURL != "" && !webURL(b.LogoURL) {
+	// A path of ours is an uploaded logo, as pull writes it.
+	if b.LogoURL != "" && !strings.HasPrefix(b.LogoURL, "/apps/") && !webURL(b.LogoURL) {
 		c.wrong(path+".logo_url", "must be an https URL (http on a loopback host)")
 	}
 	if b.LogoHeight < 0 || b.LogoHeight > 1000 {

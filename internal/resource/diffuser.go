@@ -316,7 +316,8 @@ func (x *userDiff) enrolmentChanged(ctx context.Context, tx *db.Tx, cl client.Cl
 	case was.Status == client.Pending:
 		action = audit.UserApproved
 	}
-	if next.Status != client.Active {
+	if was.Status == client.Suspended || next.Status == client.Pending {
+		// While they are suspended, the refresh tokens are kept to be told why.
 		if _, err := token.EndByUserClient(ctx, tx, x.next.ID, cl.ID); err != nil {
 			return err
 		}

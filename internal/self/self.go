@@ -151,7 +151,15 @@ func (c *Core) prove(ctx context.Context, who Caller, p Proof) error {
 	case p.Code != "":
 		return c.proveCode(ctx, who, p)
 	case c.fresh(who):
-		return nil
+		return c.DB.Read(ctx, func(ctx context.Context, tx *db.Tx) error {
+			u, err := active(ctx, tx, who)
+			// A change of the password ends sessions; a token outlives them,
+			// but proves no more than they would. Its time is in milliseconds.
+			if err == nil && who.Session.ID == "" && u.UpdatedAt.Truncate(time.Millisecond).After(who.AuthenticatedAt) {
+				err = fault.New(fault.ProofRequired)
+			}
+			return err
+		})
 	}
 	return fault.New(fault.ProofRequired)
 }

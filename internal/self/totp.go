@@ -8,6 +8,7 @@ import (
 	"sallyport/internal/db"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
+	"sallyport/internal/limit"
 	"sallyport/internal/mail"
 	"sallyport/internal/totp"
 )
@@ -43,9 +44,9 @@ func (c *Core) BeginTOTP(ctx context.Context, who Caller, proof Proof) (TOTPSetu
 // sessions end: they were started without it.
 func (c *Core) EnableTOTP(ctx context.Context, who Caller, proof Proof) ([]string, error) {
 	var codes []string
-	var refused *fault.Error
+	var wrong bool
 	err := c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
-		codes, refused = nil, nil
+		codes, wrong = nil, false
 		u, err := active(ctx, tx, who)
 		if err != nil {
 			return err
@@ -55,16 +56,18 @@ func (c *Core) EnableTOTP(ctx context.Context, who Caller, proof Proof) ([]strin
 		}
 		codes, err = totp.Confirm(ctx, tx, c.Key, u.ID, proof.Code, c.Now())
 		switch {
-		case errors.Is(err, totp.ErrNotStarted):
-			refused = fault.New(fault.TOTPNotStarted)
-			return nil
+		case errors.Is(err, totp.ErrNotStarted): // rolls the count back: no code was judged
+			return fault.New(fault.TOTPNotStarted)
 		case errors.Is(err, totp.ErrCode):
-			refused = fault.New(fault.CodeInvalid)
+			wrong = true
 			return nil
 		case errors.Is(err, totp.ErrEnabled):
-			refused = fault.New(fault.TOTPEnabled)
-			return nil
+			return fault.New(fault.TOTPEnabled)
 		case err != nil:
+			return err
+		}
+		proof.CodeTries.Key = string(u.ID)
+		if err := limit.Reset(ctx, tx, proof.CodeTries); err != nil {
 			return err
 		}
 		if err := c.endOthers(ctx, tx, who, u); err != nil {
@@ -72,8 +75,8 @@ func (c *Core) EnableTOTP(ctx context.Context, who Caller, proof Proof) ([]strin
 		}
 		return c.factorChanged(ctx, tx, who, u, audit.UserTOTPEnabled, mail.TOTPEnabled)
 	})
-	if err == nil && refused != nil {
-		return nil, refused
+	if err == nil && wrong {
+		return nil, fault.New(fault.CodeInvalid)
 	}
 	return codes, err
 }

@@ -51,6 +51,23 @@ type challengeData struct {
 // meant to stay.
 func (c *Core) admit(ctx context.Context, tx *db.Tx, p proof) (Outcome, *fault.Error, error) {
 	now := c.Now()
+	out, refused, err := c.judge(ctx, tx, p, now)
+	reason := ""
+	switch {
+	case err != nil:
+	case refused != nil:
+		reason = string(refused.Code)
+	case out.Setup != nil:
+		reason = string(fault.FactorSetupRequired)
+	}
+	if reason != "" {
+		err = audit.Record(ctx, tx, now, p.visitor.event(audit.UserLoginFailed, p.user, p.client, map[string]any{"method": p.method, "reason": reason}))
+	}
+	return out, refused, err
+}
+
+// judge is admit without the record of a refusal.
+func (c *Core) judge(ctx context.Context, tx *db.Tx, p proof, now time.Time) (Outcome, *fault.Error, error) {
 	s, err := standingOf(ctx, tx, p.user.ID, p.client.ID)
 	if err != nil {
 		return Outcome{}, nil, fmt.Errorf("read standing: %w", err)

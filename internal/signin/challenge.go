@@ -69,7 +69,7 @@ func (c *Core) Challenge(ctx context.Context, in ChallengeIn) (Outcome, error) {
 		switch err := totp.Use(ctx, tx, c.Key, user.ID, in.Code, now); {
 		case errors.Is(err, totp.ErrCode), errors.Is(err, totp.ErrNotStarted):
 			return fault.New(fault.CodeInvalid), audit.Record(ctx, tx, now,
-				in.Visitor.event(audit.UserLoginFailed, user, cl, map[string]any{"method": session.OTP}))
+				in.Visitor.attempt(audit.UserLoginFailed, user, cl, map[string]any{"method": session.OTP, "reason": string(fault.CodeInvalid)}))
 		case err != nil:
 			return nil, err
 		}

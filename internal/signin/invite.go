@@ -51,6 +51,10 @@ func (c *Core) AcceptInvite(ctx context.Context, in InviteIn) (Outcome, error) {
 			if user, err = c.create(ctx, tx, plan.client, newUser(plan.email, plan.name, hash, now), session.InviteBy, in.Visitor); err != nil {
 				return nil, err
 			}
+		} else if user, err = c.prove(ctx, tx, user, plan.invite.Email, in.Visitor); err != nil {
+			// To an account that there is, the code was mailed and shown to
+			// nobody else.
+			return nil, err
 		}
 		if err := invite.Accept(ctx, tx, plan.invite.ID, user.ID, now); errors.Is(err, db.ErrNotFound) {
 			return nil, fault.New(fault.InviteInvalid)
@@ -143,6 +147,11 @@ func (p *invitePlan) person(ctx context.Context, tx *db.Tx, in InviteIn) (*fault
 	if p.invite.Email != "" {
 		u, err := identity.ByEmail(ctx, tx, p.invite.Email)
 		if err == nil {
+			if u.CreatedAt.After(p.invite.CreatedAt) {
+				// Nobody had the address when the code was made, so it was
+				// shown to the inviter: it proves nothing about this user.
+				return fault.New(fault.AccountExists), nil
+			}
 			p.user = u
 			return p.mayEnrol(ctx, tx)
 		}

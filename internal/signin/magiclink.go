@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"time"
 
 	"sallyport/internal/client"
 	"sallyport/internal/db"
@@ -128,7 +129,7 @@ func (c *Core) MagicLink(ctx context.Context, raw string, limits Limits, v Visit
 		out = MagicLinkOut{}
 		s, err := onetime.Spend(ctx, tx, onetime.MagicLink, raw, c.Now())
 		if errors.Is(err, db.ErrNotFound) {
-			return fault.New(fault.MagicLinkInvalid), nil
+			return out.expired(ctx, tx, raw)
 		} else if err != nil {
 			return nil, err
 		}
@@ -182,6 +183,19 @@ func (c *Core) MagicLinkTarget(ctx context.Context, raw string) (MagicLinkOut, e
 		return err
 	})
 	return out, err
+}
+
+// expired fills in where a link led that is past its time and not yet swept
+// away, so that the person lands on the right sign-in page.
+func (out *MagicLinkOut) expired(ctx context.Context, tx *db.Tx, raw string) (*fault.Error, error) {
+	s, err := onetime.Peek(ctx, tx, onetime.MagicLink, raw, time.Time{})
+	if err == nil {
+		_, err = out.target(ctx, tx, s)
+	}
+	if errors.Is(err, db.ErrNotFound) {
+		err = nil
+	}
+	return fault.New(fault.MagicLinkInvalid), err
 }
 
 // target reads the client of a link and where it leads.

@@ -76,7 +76,7 @@ func (c *Core) Password(ctx context.Context, in PasswordIn) (Outcome, error) {
 	if !ok {
 		return Outcome{}, c.write(ctx, func(ctx context.Context, tx *db.Tx) (*fault.Error, error) {
 			return fault.New(fault.CredentialsInvalid),
-				audit.Record(ctx, tx, c.Now(), in.Visitor.event(audit.UserLoginFailed, user, cl, map[string]any{"method": client.MethodPassword}))
+				audit.Record(ctx, tx, c.Now(), in.Visitor.attempt(audit.UserLoginFailed, user, cl, map[string]any{"method": client.MethodPassword, "reason": string(fault.CredentialsInvalid)}))
 		})
 	}
 	verified, rehashed := user.PasswordHash, ""

@@ -288,3 +288,23 @@ func TestPasswordChangedWhileItWasVerified(t *testing.T) {
 		}
 	})
 }
+
+// Who invited an address that nobody had has seen the code. It must not open the
+// account that its owner made later.
+func TestShownInviteCodeDoesNotOpenALaterAccount(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		r := rig.New(t, d)
+		app := r.Client("Members", func(c *client.Client) { c.Policy.Registration = client.Invite })
+		var code string
+		r.Write(func(ctx context.Context, tx *db.Tx) (err error) {
+			_, code, err = invite.Create(ctx, tx, r.Key, invite.Invite{ClientID: app.ID, Email: "victim@example.com", ExpiresAt: r.Now().Add(time.Hour)}, r.Now())
+			return err
+		})
+		r.Advance(time.Minute)
+		r.User("victim@example.com", "Victim", plain)
+		_, err := r.SignIn.AcceptInvite(t.Context(), signin.InviteIn{ClientID: app.ID, Code: code, Visitor: visitor})
+		if !fault.Is(err, fault.AccountExists) {
+			t.Errorf("the code of an invitation from before the account: %v", err)
+		}
+	})
+}

@@ -15,6 +15,7 @@ import (
 	"sallyport/internal/onetime"
 	"sallyport/internal/session"
 	"sallyport/internal/token"
+	"sallyport/internal/totp"
 )
 
 // The jobs that look a mailed-for address up. The request itself only queues
@@ -188,8 +189,14 @@ func (c *Core) reset(ctx context.Context, tx *db.Tx, in ResetIn, hash string) (*
 	if err := identity.ReplacePassword(ctx, tx, u.ID, hash, now); err != nil {
 		return nil, err
 	}
-	if _, err := identity.VerifyEmail(ctx, tx, u.ID, s.Email, now); err != nil {
+	first, err := identity.VerifyEmail(ctx, tx, u.ID, s.Email, now)
+	if err != nil {
 		return nil, err
+	}
+	if first {
+		if err := totp.Disable(ctx, tx, u.ID); err != nil {
+			return nil, err
+		}
 	}
 	if err := c.endEverything(ctx, tx, u, in.Visitor); err != nil {
 		return nil, err
@@ -222,6 +229,9 @@ func (c *Core) endEverything(ctx context.Context, tx *db.Tx, u identity.User, v 
 		return err
 	}
 	if _, err := token.EndByUser(ctx, tx, u.ID); err != nil {
+		return err
+	}
+	if err := totp.Cancel(ctx, tx, u.ID); err != nil {
 		return err
 	}
 	if err := onetime.EndAll(ctx, tx, u.ID, onetime.Reset, onetime.MagicLink, onetime.Challenge); err != nil {
@@ -260,6 +270,9 @@ func (c *Core) prove(ctx context.Context, tx *db.Tx, u identity.User, email stri
 			return u, err
 		}
 		u.PasswordHash = ""
+	}
+	if err := totp.Disable(ctx, tx, u.ID); err != nil {
+		return u, err
 	}
 	return u, c.endEverything(ctx, tx, u, v)
 }

@@ -28,8 +28,9 @@ type RefreshIn struct {
 // client is refused and left as it is.
 //
 // The write is one guarded statement. It needs no second look at the
-// enrolment: whatever takes a place away also ends the families, so that the
-// statement finds none.
+// enrolment: whatever ends a place also ends the families, so that the statement
+// finds none. A suspension keeps them, to be told why; one that comes between
+// the read and the write is told at the next refresh.
 func (c *Core) Refresh(ctx context.Context, in RefreshIn) (SignedIn, error) {
 	var out SignedIn
 	var found token.Found
@@ -119,7 +120,7 @@ func (c *Core) replayed(ctx context.Context, in RefreshIn, f token.Family, cause
 		if err != nil && !errors.Is(err, db.ErrNotFound) {
 			return nil, err
 		}
-		e := in.Visitor.event(audit.RefreshReused, u, client.Client{ID: f.ClientID}, map[string]any{"device_id": f.DeviceID})
+		e := in.Visitor.attempt(audit.RefreshReused, u, client.Client{ID: f.ClientID}, map[string]any{"device_id": f.DeviceID})
 		return &fault.Error{Code: fault.RefreshReused, Err: cause}, audit.Record(ctx, tx, c.Now(), e)
 	})
 }

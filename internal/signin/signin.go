@@ -196,6 +196,14 @@ func CheckPassword(p client.PasswordPolicy, plain string, about ...string) error
 	return password.Fault(password.Policy(p).Check(plain, about...))
 }
 
+// attempt is an audit entry about a user by somebody who did not prove to be
+// them: who tried is not known.
+func (v Visitor) attempt(action audit.Action, u identity.User, cl client.Client, detail map[string]any) audit.Event {
+	e := v.event(action, u, cl, detail)
+	e.Actor = audit.Actor{}
+	return e
+}
+
 // event is an audit entry by the visitor about a user.
 func (v Visitor) event(action audit.Action, u identity.User, cl client.Client, detail map[string]any) audit.Event {
 	var actor audit.Actor

@@ -158,6 +158,12 @@ func Disable(ctx context.Context, tx *db.Tx, u identity.UserID) error {
 	return nil
 }
 
+// Cancel removes a secret of u's that is not yet confirmed.
+func Cancel(ctx context.Context, tx *db.Tx, u identity.UserID) error {
+	_, err := tx.Exec(ctx, `DELETE FROM totp WHERE user_id = $1 AND confirmed_at IS NULL`, u)
+	return err
+}
+
 // Import puts a secret in force that u's app has already, from another system,
 // in place of any other. It makes no backup codes. Fails with ErrSecret, or
 // db.ErrReference when there is no such user.

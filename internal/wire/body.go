@@ -277,7 +277,7 @@ func (b *Body) list(name string, rules []Rule) *node {
 	if n == nil {
 		return nil
 	}
-	if kind, msg := checkSize(len(n.items), "elements", rules); kind != "" {
+	if kind, msg := checkSize(len(n.items), "element", rules); kind != "" {
 		b.Fail(name, kind, msg)
 		return nil
 	}

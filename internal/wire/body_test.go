@@ -179,11 +179,11 @@ func TestBodyCollectsProblems(t *testing.T) {
 		`{"loc":["body","l"],"msg":"must be an object","type":"dict_type"},` +
 		`{"loc":["body","os","1"],"msg":"must be an object","type":"dict_type"},` +
 		`{"loc":["body","short"],"msg":"must have at least 2 characters","type":"string_too_short"},` +
-		`{"loc":["body","long"],"msg":"must have at most 1 characters","type":"string_too_long"},` +
+		`{"loc":["body","long"],"msg":"must have at most 1 character","type":"string_too_long"},` +
 		`{"loc":["body","low"],"msg":"must be at least 2","type":"greater_than_equal"},` +
 		`{"loc":["body","high"],"msg":"must be at most 8","type":"less_than_equal"},` +
-		`{"loc":["body","few"],"msg":"must have at least 1 elements","type":"string_too_short"},` +
-		`{"loc":["body","many"],"msg":"must have at most 1 elements","type":"string_too_long"},` +
+		`{"loc":["body","few"],"msg":"must have at least 1 element","type":"string_too_short"},` +
+		`{"loc":["body","many"],"msg":"must have at most 1 element","type":"string_too_long"},` +
 		`{"loc":["body","email"],"msg":"not an address","type":"value_error"}]`
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)

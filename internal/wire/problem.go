@@ -81,16 +81,16 @@ func checkSize(n int, unit string, rules []Rule) (kind, msg string) {
 		limit := int(r &^ ruleBits)
 		switch {
 		case r&ruleMin != 0 && n < limit:
-			return TooShort, "must have at least " + strconv.Itoa(limit) + " " + unit
+			return TooShort, "must have at least " + count(limit, unit)
 		case r&ruleMax != 0 && n > limit:
-			return TooLong, "must have at most " + strconv.Itoa(limit) + " " + unit
+			return TooLong, "must have at most " + count(limit, unit)
 		}
 	}
 	return "", ""
 }
 
 func checkText(v string, rules []Rule) (kind, msg string) {
-	return checkSize(utf8.RuneCountInString(v), "characters", rules)
+	return checkSize(utf8.RuneCountInString(v), "character", rules)
 }
 
 // checkInt reads an integer exactly (no fraction, no exponent, no overflow) and
@@ -119,4 +119,12 @@ var words = map[string]string{
 	NotString: "must be a string",
 	NotList:   "must be a list",
 	NotObject: "must be an object",
+}
+
+// count says "1 character", "2 characters".
+func count(n int, unit string) string {
+	if n != 1 {
+		unit += "s"
+	}
+	return strconv.Itoa(n) + " " + unit
 }

@@ -49,7 +49,7 @@ func appID(b *wire.Body, rules ...wire.Rule) client.ID {
 func email(b *wire.Body, rules ...wire.Rule) string {
 	const name = "email"
 	s, there := b.OptString(name, rules...)
-	if !there {
+	if !there || s == "" && len(rules) == 0 { // a form sent whole leaves what is optional empty
 		return ""
 	}
 	normal, err := identity.NormalizeEmail(s)
@@ -63,15 +63,15 @@ func email(b *wire.Body, rules ...wire.Rule) string {
 func displayName(b *wire.Body, rules ...wire.Rule) string {
 	const name = "display_name"
 	s, there := b.OptString(name, rules...)
-	if !there {
+	if !there || s == "" && len(rules) == 0 {
 		return ""
 	}
 	s = strings.TrimSpace(s)
 	switch n := len([]rune(s)); {
 	case n == 0:
-		b.Fail(name, wire.TooShort, "should have at least 1 character")
+		b.Fail(name, wire.TooShort, "must have at least 1 character")
 	case n > signin.MaxDisplayName:
-		b.Fail(name, wire.TooLong, "should have at most 100 characters")
+		b.Fail(name, wire.TooLong, "must have at most 100 characters")
 	}
 	return s
 }
@@ -208,7 +208,7 @@ func (a *API) acceptInvite(w http.ResponseWriter, r *http.Request) {
 		Code:        b.String("invite_code", wire.Required, wire.Max(maxOpaque)),
 		Email:       email(b),
 		DisplayName: displayName(b),
-		Password:    b.String("password", wire.Min(1), wire.Max(maxPassword)),
+		Password:    b.String("password", wire.Max(maxPassword)),
 		Visitor:     visitor(r),
 	}
 	if err := b.Err(); err != nil {

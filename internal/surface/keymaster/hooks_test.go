@@ -3,6 +3,7 @@ package keymaster_test
 import (
 	"context"
 	"encoding/base64"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,6 +54,7 @@ func hooks(r *rig.Rig, api *keymaster.API) map[string]func(t *testing.T, vars ma
 		"basic-auth": func(_ *testing.T, v vars) {
 			v["basic"] = base64.StdEncoding.EncodeToString([]byte(v["machine"] + ":machine-secret"))
 		},
+		"upper-case-id": func(_ *testing.T, v vars) { v["machine_upper"] = strings.ToUpper(v["machine"]) },
 		"space-code": func(t *testing.T, v vars) {
 			code, err := totp.GenerateCode(v["totp_secret"], r.Now())
 			if err != nil {

@@ -9,6 +9,7 @@ import (
 	"sallyport/internal/client"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
+	"sallyport/internal/jwks"
 	"sallyport/internal/limit"
 	"sallyport/internal/oauth"
 	"sallyport/internal/token"
@@ -34,7 +35,13 @@ type oauthError struct {
 // serviceToken is POST /auth/token: client credentials (contract §5.4).
 func (a *API) serviceToken(w http.ResponseWriter, r *http.Request) {
 	p, err := wire.ReadForm(w, r, wire.MaxBody)
-	if err != nil {
+	if bad, ok := errors.AsType[*wire.BodyError](err); ok && bad.Kind == wire.Malformed {
+		// A parameter that comes twice is RFC 6749's invalid_request (§5.2).
+		const e = "invalid_request"
+		noStore(w)
+		wire.WriteJSON(w, http.StatusBadRequest, oauthError{Detail: e, Error: e, Description: e})
+		return
+	} else if err != nil {
 		a.fail(w, r, err)
 		return
 	}
@@ -56,7 +63,10 @@ func (a *API) serviceToken(w http.ResponseWriter, r *http.Request) {
 		a.failOAuth(w, r, fault.New(fault.ClientAuthFailed))
 		return
 	}
-	canonical, _ := identity.ParseID(id)
+	canonical, known := identity.ParseID(id)
+	if known {
+		id = canonical // one client has one limit, in whatever case its id was sent
+	}
 	in.ClientID = client.ID(canonical)
 	in.Failures = limit.Rule{Name: "keymaster.token.client", Key: id, N: 10, Per: window}
 	granted, err := a.OAuth.ClientCredentials(r.Context(), in)
@@ -72,22 +82,26 @@ func (a *API) serviceToken(w http.ResponseWriter, r *http.Request) {
 	noStore(w)
 	wire.WriteJSON(w, http.StatusOK, serviceResponse{
 		AccessToken: access, TokenType: "bearer", Scope: granted.Scope,
-		ExpiresIn: int(granted.Client.Policy.AccessToken.Lifetime.D().Seconds()),
+		ExpiresIn: int(serviceLifetime.Seconds()),
 	})
 }
 
-// signService signs a client's own token. It has no aud, and token_type
+// serviceLifetime is how long a client's own token is good, whatever its users'
+// tokens are (contract §1.4).
+const serviceLifetime = 15 * time.Minute
+
+// signService signs a client's own token, with RS256 for every client: it is
+// for our own routes, where a key that a client shares is no way in. It has no aud, and token_type
 // keeps it from passing for a user's.
 func (a *API) signService(r *http.Request, g oauth.ServiceToken) (string, error) {
-	p := g.Client.Policy
-	key, err := a.Keys.Active(algOf(p), g.Client.ID)
+	key, err := a.Keys.Active(jwks.RS256, "")
 	if err != nil {
 		return "", err
 	}
 	now := a.Now().Truncate(time.Second)
 	return token.Sign(key, "JWT", serviceClaims{
-		Subject: g.Client.ID, Issuer: issuerOf(r.Context(), p), Scope: g.Scope, TokenType: typeService,
-		IssuedAt: now.Unix(), Expires: now.Add(p.AccessToken.Lifetime.D()).Unix(),
+		Subject: g.Client.ID, Issuer: issuerOf(r.Context(), g.Client.Policy), Scope: g.Scope, TokenType: typeService,
+		IssuedAt: now.Unix(), Expires: now.Add(serviceLifetime).Unix(),
 	})
 }
 
