@@ -43,7 +43,7 @@ var (
 	top = []string{"config", "server", "cmd/sallyport"}
 
 	// testOnly packages are imported by tests and by each other alone.
-	testOnly = []string{"db/dbtest", "mail/mailtest", "rig", "upstream/upstreamtest", "wire/transcript"}
+	testOnly = []string{"db/dbtest", "e2e", "mail/mailtest", "rig", "upstream/upstreamtest", "wire/transcript"}
 
 	// tools are programs for building and testing.
 	tools = []string{"scripts/testsum"}
