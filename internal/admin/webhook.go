@@ -95,6 +95,28 @@ func (c *Core) Ping(ctx context.Context, who Caller, id client.ID, w webhook.ID)
 	return delivery, err
 }
 
+// Redeliver sends an ended delivery once more: the same id and the same bytes.
+func (c *Core) Redeliver(ctx context.Context, who Caller, id client.ID, w webhook.ID, delivery string) error {
+	return c.write(ctx, who, func(ctx context.Context, tx *db.Tx, a authority) error {
+		cl, err := a.client(ctx, tx, id, clientAdmin)
+		if err != nil {
+			return err
+		}
+		if _, err := webhook.ByID(ctx, tx, id, w); err != nil {
+			return webhookFault(err)
+		}
+		switch err := webhook.Redeliver(ctx, tx, w, delivery, c.Now()); {
+		case errors.Is(err, db.ErrNotFound):
+			return fault.New(fault.DeliveryUnknown)
+		case errors.Is(err, webhook.ErrPending):
+			return fault.New(fault.DeliveryPending)
+		case err != nil:
+			return err
+		}
+		return c.record(ctx, tx, a, audit.WebhookRedelivered, cl, identity.User{}, map[string]any{"webhook_id": w, "delivery_id": delivery})
+	})
+}
+
 // Deliveries returns one page of the log of a client's subscription, newest
 // first, and how many entries it has.
 func (c *Core) Deliveries(ctx context.Context, who Caller, id client.ID, w webhook.ID, p Page) ([]webhook.Delivery, int, error) {

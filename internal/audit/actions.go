@@ -58,7 +58,8 @@ const (
 	TenantDeleted       Action = "tenant.deleted"
 	WebhookCreated      Action = "webhook.created"
 	WebhookDeleted      Action = "webhook.deleted"
-	WebhookTested       Action = "webhook.tested" // a ping was asked for
+	WebhookTested       Action = "webhook.tested"      // a ping was asked for
+	WebhookRedelivered  Action = "webhook.redelivered" // a delivery was sent once more
 )
 
 // The installation.
@@ -80,6 +81,6 @@ var Actions = []Action{
 	RefreshReused, RefreshRevoked, SessionsRevoked, ServiceLogin, ServiceFailed,
 	InviteCreated, InviteAccepted, InviteRevoked,
 	ClientCreated, ClientUpdated, ClientDeactivated, ClientDeleted, ClientSecretChanged, ClientLogoChanged,
-	TenantCreated, TenantUpdated, TenantDeleted, WebhookCreated, WebhookDeleted, WebhookTested,
+	TenantCreated, TenantUpdated, TenantDeleted, WebhookCreated, WebhookDeleted, WebhookTested, WebhookRedelivered,
 	KeyCreated, KeyRotated, ResourcesApplied, OperatorCreated, OperatorRemoved,
 }

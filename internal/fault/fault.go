@@ -84,8 +84,9 @@ const (
 	InviteUnknown     Code = "invite_unknown"
 	WebhookUnknown    Code = "webhook_unknown"
 	DeliveryUnknown   Code = "delivery_unknown"
-	RoleInvalid       Code = "role_invalid"  // Params[0]: the role
-	EventInvalid      Code = "event_invalid" // Params[0]: the event
+	DeliveryPending   Code = "delivery_pending" // it is being delivered already
+	RoleInvalid       Code = "role_invalid"     // Params[0]: the role
+	EventInvalid      Code = "event_invalid"    // Params[0]: the event
 	WebhookURLInvalid Code = "webhook_url_invalid"
 	InviteSpent       Code = "invite_spent"
 	EnrolmentState    Code = "enrolment_state" // the enrolment is not in the state the change needs
@@ -108,7 +109,7 @@ var Codes = []Code{
 	ClientAuthFailed, GrantUnsupported, ScopeInvalid,
 	ProofRequired, CurrentPasswordWrong, LastSignInMethod, TOTPEnabled, TOTPNotStarted, TOTPDemanded,
 	SessionUnknown, LinkUnknown,
-	UserUnknown, TenantUnknown, InviteUnknown, WebhookUnknown, DeliveryUnknown, RoleInvalid, EventInvalid,
+	UserUnknown, TenantUnknown, InviteUnknown, WebhookUnknown, DeliveryUnknown, DeliveryPending, RoleInvalid, EventInvalid,
 	WebhookURLInvalid, InviteSpent, EnrolmentState, FileUnsupported, FileTooLarge, SlugTaken, LastAdministrator,
 	FieldInvalid,
 }

@@ -213,7 +213,7 @@ func newPlayground(base string) Playground {
 			{"Sign in as the operator", login(devOperator, devOperatorPass, devConsole)},
 			{"Sign up", post("/auth/signup", `{"email":"new@example.com","password":"a-password-of-yours","display_name":"New Person","app_id":"`+devClient+`"}`)},
 			{"Have a magic link mailed", post("/auth/magic-link/request", `{"email":"`+devUser+`","app_id":"`+devClient+`"}`)},
-			{"Read that mail as soon as it is there; it holds the link", "curl -s " + base + dev.Path + "/wait?to=" + devUser},
+			{"Read that mail as soon as it is there; it holds the link", "curl -s '" + base + dev.Path + "/wait?to=" + devUser + "'"},
 			{"Get a token for the client itself", "curl -s " + base + "/auth/token -d grant_type=client_credentials -d client_id=" + devClient + " -d client_secret=" + devClientSecret + " -d scope=users:read"},
 			{"Fetch the keys that tokens are signed with", "curl -s " + base + "/.well-known/jwks.json"},
 		},

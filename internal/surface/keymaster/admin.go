@@ -49,6 +49,7 @@ func (a *API) adminRoutes() []wire.Route {
 		{Method: "DELETE", Pattern: "/admin/apps/{app_id}/webhooks/{webhook_id}", Handler: a.deleteWebhook},
 		{Method: "POST", Pattern: "/admin/apps/{app_id}/webhooks/{webhook_id}/test", Handler: a.testWebhook},
 		{Method: "GET", Pattern: "/admin/apps/{app_id}/webhooks/{webhook_id}/deliveries", Handler: a.deliveries},
+		{Method: "POST", Pattern: "/admin/apps/{app_id}/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver", Handler: a.redeliver},
 	}
 }
 

@@ -81,6 +81,7 @@ var answers = map[fault.Code]answer{
 	fault.InviteUnknown:     {404, "Invite not found"},
 	fault.WebhookUnknown:    {404, "Webhook not found"},
 	fault.DeliveryUnknown:   {404, "Delivery not found"},
+	fault.DeliveryPending:   {400, "Delivery is pending"},
 	fault.RoleInvalid:       {400, "Invalid role: %s"},
 	fault.EventInvalid:      {400, "Invalid event: %s"},
 	fault.WebhookURLInvalid: {400, "Invalid webhook URL"},

@@ -54,6 +54,12 @@ func hooks(r *rig.Rig, api *keymaster.API) map[string]func(t *testing.T, vars ma
 		"basic-auth": func(_ *testing.T, v vars) {
 			v["basic"] = base64.StdEncoding.EncodeToString([]byte(v["machine"] + ":machine-secret"))
 		},
+		"fail-deliveries": func(*testing.T, vars) {
+			r.Write(func(ctx context.Context, tx *db.Tx) error {
+				_, err := tx.Exec(ctx, `UPDATE deliveries SET status = 'failed'`)
+				return err
+			})
+		},
 		"upper-case-id": func(_ *testing.T, v vars) { v["machine_upper"] = strings.ToUpper(v["machine"]) },
 		"space-code": func(t *testing.T, v vars) {
 			code, err := totp.GenerateCode(v["totp_secret"], r.Now())

@@ -131,3 +131,12 @@ func (a *API) deliveries(w http.ResponseWriter, r *http.Request) {
 		return out, err
 	})
 }
+
+// redeliver is POST /admin/apps/{app_id}/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver,
+// which the contract does not have: a receiver that was down longer than the
+// retries last is not lost.
+func (a *API) redeliver(w http.ResponseWriter, r *http.Request) {
+	a.asAdmin(w, r, a.adminCaller, http.StatusOK, func(who admin.Caller) (any, error) {
+		return ok, a.Admin.Redeliver(r.Context(), who, appOf(r), webhookOf(r), r.PathValue("delivery_id"))
+	})
+}

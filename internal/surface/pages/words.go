@@ -71,6 +71,7 @@ var said = map[fault.Code]string{
 	fault.InviteUnknown:     "There is no such invitation.",
 	fault.WebhookUnknown:    "There is no such webhook.",
 	fault.DeliveryUnknown:   "There is no such delivery.",
+	fault.DeliveryPending:   "That is being delivered already.",
 	fault.RoleInvalid:       "There is no role “%s”.",
 	fault.EventInvalid:      "There is no event “%s”.",
 	fault.WebhookURLInvalid: "This is not an address for a webhook.",
