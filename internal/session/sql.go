@@ -61,13 +61,6 @@ func EndAll(ctx context.Context, tx *db.Tx, u identity.UserID, keep ID) (int64, 
 	return tx.Exec(ctx, `DELETE FROM sessions WHERE user_id = $1 AND id <> $2`, u, keep)
 }
 
-// Reauthenticated records that the person behind a session proved themselves
-// again by the given methods.
-func Reauthenticated(ctx context.Context, tx *db.Tx, id ID, amr []string, now time.Time) error {
-	_, err := tx.Exec(ctx, `UPDATE sessions SET amr = $2, authenticated_at = $3 WHERE id = $1`, id, db.JSON(amr), db.At(now))
-	return err
-}
-
 // Sweep deletes up to n expired sessions and returns how many it did.
 func Sweep(ctx context.Context, tx *db.Tx, now time.Time, n int) (int64, error) {
 	return tx.Exec(ctx, `DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)`, db.At(now), n)

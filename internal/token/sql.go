@@ -70,12 +70,6 @@ func replace(ctx context.Context, tx *db.Tx, f Found, hash []byte, recent []int6
 	return n == 1, err
 }
 
-// ByUser returns the families of a user that are alive at now, the newest first.
-func ByUser(ctx context.Context, tx *db.Tx, u identity.UserID, now time.Time) ([]Family, error) {
-	return db.All(ctx, tx, scanFamily, `SELECT `+columns+` FROM refresh_families
-		WHERE user_id = $1 AND expires_at > $2 ORDER BY created_at DESC, id DESC`, u, db.At(now))
-}
-
 // End ends a family. Ending one that has ended is no error. This and its
 // siblings report how many families they ended.
 func End(ctx context.Context, tx *db.Tx, id int64) (int64, error) {

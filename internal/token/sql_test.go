@@ -61,27 +61,6 @@ func TestFamiliesEndByWhatTheyBelongTo(t *testing.T) {
 	})
 }
 
-func TestByUserListsLivingFamilies(t *testing.T) {
-	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		w := newWorld(t, d)
-		w.newUser("v")
-		w.issue(Family{UserID: "v"}, start)
-		w.issue(Family{DeviceID: "old"}, start)
-		w.issue(Family{DeviceID: "dead", ExpiresAt: start.Add(time.Hour)}, start.Add(time.Minute))
-		w.issue(Family{DeviceID: "new", ClientID: "d"}, start.Add(2*time.Minute))
-		err := d.Read(t.Context(), func(ctx context.Context, tx *db.Tx) error {
-			list, err := ByUser(ctx, tx, "u", start.Add(time.Hour))
-			if len(list) != 2 || list[0].DeviceID != "new" || list[1].DeviceID != "old" {
-				t.Errorf("families %+v, want new and old", list)
-			}
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	})
-}
-
 func TestSweepTakesTheExpiredInBatches(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		w := newWorld(t, d)

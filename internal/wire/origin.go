@@ -39,11 +39,6 @@ type request struct {
 
 type requestKey struct{}
 
-// WithOrigin returns a context that carries o.
-func WithOrigin(ctx context.Context, o Origin) context.Context {
-	return context.WithValue(ctx, requestKey{}, &request{origin: o})
-}
-
 // OriginOf returns the origin of the request that ctx belongs to, the zero
 // Origin without one.
 func OriginOf(ctx context.Context) Origin {
