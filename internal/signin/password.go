@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -18,7 +19,8 @@ import (
 
 // passwordFloor is the core's own limit on guessing one address's password
 // over all the surfaces together.
-func passwordFloor(email string) limit.Rule {
+func passwordFloor(address string) limit.Rule {
+	email, _ := identity.NormalizeEmail(address) // what is no address is one bucket
 	return limit.Rule{Name: "password", Key: email, N: 20, Per: 15 * time.Minute}
 }
 
@@ -36,50 +38,22 @@ type PasswordIn struct {
 // without a password and a wrong password are one fault and the same work:
 // each counts against the limits, verifies one hash and is audited.
 func (c *Core) Password(ctx context.Context, in PasswordIn) (Outcome, error) {
-	email, emailErr := identity.NormalizeEmail(in.Email)
-	floor := passwordFloor(email)
-	count := append(slices.Clone(in.Limits.Count), floor)
-
-	var cl client.Client
-	var user identity.User
-	err := c.read(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
-		if cl, err = clientFor(ctx, tx, in.ClientID, client.MethodPassword); err != nil {
-			if _, expected := fault.From(err); expected {
-				// The limit answers before the client does, yet only an
-				// attempt that reaches the credentials counts.
-				if err := limited(ctx, tx, c.Now(), count...); err != nil {
-					return err
-				}
-			}
-			return err
-		}
-		user = identity.User{}
-		if emailErr != nil {
-			return nil
-		}
-		if user, err = identity.ByEmail(ctx, tx, email); errors.Is(err, db.ErrNotFound) {
-			return nil
-		}
-		return err
-	})
+	cl, user, err := c.credentials(ctx, in)
 	if err != nil {
 		return Outcome{}, err
 	}
-	if err := c.take(ctx, count...); err != nil {
-		return Outcome{}, err
-	}
-
-	ok, outdated, err := c.Passwords.Verify(ctx, user.PasswordHash, in.Password)
+	hash := user.PasswordHash
+	ok, outdated, err := c.Passwords.Verify(ctx, hash, in.Password)
 	if err != nil {
 		return Outcome{}, password.Fault(err)
 	}
 	if !ok {
 		return Outcome{}, c.write(ctx, func(ctx context.Context, tx *db.Tx) (*fault.Error, error) {
-			return fault.New(fault.CredentialsInvalid),
-				audit.Record(ctx, tx, c.Now(), in.Visitor.attempt(audit.UserLoginFailed, user, cl, map[string]any{"method": client.MethodPassword, "reason": string(fault.CredentialsInvalid)}))
+			return fault.New(fault.CredentialsInvalid), audit.Record(ctx, tx, c.Now(), in.Visitor.attempt(audit.UserLoginFailed, user, cl,
+				map[string]any{"method": client.MethodPassword, "reason": string(fault.CredentialsInvalid)}))
 		})
 	}
-	verified, rehashed := user.PasswordHash, ""
+	rehashed := ""
 	if outdated {
 		// A hash that came from elsewhere, or older parameters: now that the
 		// password is known it is stored as today's are.
@@ -90,24 +64,59 @@ func (c *Core) Password(ctx context.Context, in PasswordIn) (Outcome, error) {
 
 	var out Outcome
 	err = c.write(ctx, func(ctx context.Context, tx *db.Tx) (refused *fault.Error, err error) {
-		hash := verified
-		if rehashed != "" {
-			changed, err := identity.SetPassword(ctx, tx, user.ID, verified, rehashed, c.Now())
-			if err != nil {
-				return nil, err
-			}
-			if changed {
-				hash = rehashed
-			}
+		current, err := upgrade(ctx, tx, user.ID, hash, rehashed, c.Now())
+		if err != nil {
+			return nil, err
 		}
-		if err := limit.Reset(ctx, tx, append(slices.Clone(in.Limits.Clear), floor)...); err != nil {
+		if err := limit.Reset(ctx, tx, append(slices.Clone(in.Limits.Clear), passwordFloor(in.Email))...); err != nil {
 			return nil, err
 		}
 		out, refused, err = c.admit(ctx, tx, proof{
 			user: user, client: cl, amr: []string{session.Password}, method: client.MethodPassword,
-			device: in.DeviceID, visitor: in.Visitor, hash: &hash,
+			device: in.DeviceID, visitor: in.Visitor, hash: &current,
 		})
 		return refused, err
 	})
 	return out, err
+}
+
+// credentials reads the client and who has the address (a user without an id:
+// nobody), and counts the attempt. The limit answers before the client does, yet
+// only an attempt that reaches the credentials counts.
+func (c *Core) credentials(ctx context.Context, in PasswordIn) (cl client.Client, user identity.User, err error) {
+	email, errEmail := identity.NormalizeEmail(in.Email)
+	count := append(slices.Clone(in.Limits.Count), passwordFloor(in.Email))
+	err = c.read(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+		user = identity.User{}
+		if cl, err = clientFor(ctx, tx, in.ClientID, client.MethodPassword); err != nil {
+			if _, expected := fault.From(err); expected {
+				err = cmp.Or(limited(ctx, tx, c.Now(), count...), err)
+			}
+			return err
+		}
+		if errEmail != nil {
+			return nil
+		}
+		if user, err = identity.ByEmail(ctx, tx, email); errors.Is(err, db.ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+	if err == nil {
+		err = c.take(ctx, count...)
+	}
+	return cl, user, err
+}
+
+// upgrade stores a rehashed password ("" is none) unless it was changed
+// meanwhile, and returns the hash that the user must still have.
+func upgrade(ctx context.Context, tx *db.Tx, u identity.UserID, old, rehashed string, now time.Time) (string, error) {
+	if rehashed == "" {
+		return old, nil
+	}
+	changed, err := identity.SetPassword(ctx, tx, u, old, rehashed, now)
+	if changed {
+		return rehashed, err
+	}
+	return old, err
 }
