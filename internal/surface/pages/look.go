@@ -27,9 +27,10 @@ func lookOf(cl client.Client, path string) look {
 		l.Color = template.CSS(brand.Color) //nolint:gosec // "#" and six hexadecimal digits
 	}
 	l.Ink = ink(string(l.Color))
-	if l.LogoHeight < 16 || l.LogoHeight > 200 {
+	if l.LogoHeight == 0 {
 		l.LogoHeight = client.DefaultLogoHeight
 	}
+	l.LogoHeight = min(max(l.LogoHeight, 16), 200) // leaves room for the form
 	return l
 }
 

@@ -25,6 +25,10 @@ const password = "correct horse battery staple"
 // totpSecret is Tom's.
 const totpSecret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 
+// logo is Rex's.
+const logo = `<svg xmlns="http://www.w3.org/2000/svg" width="150" height="50"><rect width="150" height="50" rx="8" fill="#1d3557"/>` +
+	`<circle cx="25" cy="25" r="13" fill="#ffd54a"/><path d="M52 34V16h18M52 25h12M84 16l18 18M102 16 84 34" stroke="#fff" stroke-width="5" fill="none"/></svg>`
+
 // surfaces are the API over a rig and the pages of its applications, reached at
 // the given URLs.
 func surfaces(t testing.TB, r *rig.Rig, bases ...string) (*keymaster.API, *pages.Pages) {
@@ -82,7 +86,7 @@ func newTown(t testing.TB, d *db.DB, app string) town {
 		"off":      r.Client("Off", with(func(c *client.Client) { c.Active = false })),
 		"homeless": r.Client("Homeless", func(c *client.Client) { c.Policy.RedirectURIs = nil }),
 		"branded": r.Client(`<b>"Rex" & Söhne</b>`, with(func(c *client.Client) {
-			c.Policy.Branding = client.Branding{Color: "#ffd54a", LogoURL: "/apps/1/logo", LogoHeight: 48}
+			c.Policy.Branding = client.Branding{Color: "#ffd54a", LogoURL: "/apps/" + string(c.ID) + "/logo", LogoHeight: 48}
 		})),
 		"sly": r.Client("Sly", with(func(c *client.Client) {
 			c.Policy.Branding = client.Branding{Color: "red;}body{display:none", LogoURL: "javascript:alert(1)", LogoHeight: 9000}
@@ -92,6 +96,9 @@ func newTown(t testing.TB, d *db.DB, app string) town {
 	for name, c := range apps {
 		vars[name] = string(c.ID)
 	}
+	r.Write(func(ctx context.Context, tx *db.Tx) error {
+		return client.SetLogo(ctx, tx, apps["branded"].ID, client.Logo{ContentType: "image/svg+xml", Data: []byte(logo), UpdatedAt: r.Now()})
+	})
 	demo := apps["demo"]
 	r.User("jane@example.com", "Jane Doe", password, demo, apps["strict"])
 	r.User("nora@example.com", "Nora Nopass", "", demo)

@@ -1,9 +1,11 @@
 package pages
 
 import (
+	"context"
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
+	"errors"
 	"html/template"
 	"io/fs"
 	"net/http"
@@ -175,8 +177,13 @@ func (p *Pages) MethodNotAllowed(w http.ResponseWriter, r *http.Request) {
 	p.message(w, r, http.StatusMethodNotAllowed, "Not allowed", "This page cannot be used that way.")
 }
 
-// crash logs what nobody expected, once, and says sorry.
+// crash logs what nobody expected, once, and says sorry. That a browser went
+// away is nothing unexpected, and nobody reads the answer.
 func (p *Pages) crash(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(err, context.Canceled) {
+		p.Crash(w, r)
+		return
+	}
 	p.Log.ErrorContext(r.Context(), "page failed", "request_id", wire.OriginOf(r.Context()).RequestID, "path", r.URL.Path, "err", err)
 	p.Crash(w, r)
 }

@@ -1,0 +1,71 @@
+package pages_test
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"sallyport/internal/db/dbtest"
+	"sallyport/internal/rig"
+	"sallyport/internal/surface/pages"
+	"sallyport/internal/wire"
+)
+
+// asked is what a page answers to a request at the root.
+func asked(p *pages.Pages, r *http.Request) *httptest.ResponseRecorder {
+	mux := &wire.Mux{NotFound: p.NotFound}
+	mux.Add(p.Routes(), p.MethodNotAllowed)
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, r.WithContext(wire.WithMount(r.Context(), wire.Mount{Base: rig.Base, Secure: true})))
+	return w
+}
+
+func TestOversizedFormsAreRefused(t *testing.T) {
+	_, p := surfaces(t, rig.New(t, dbtest.SQLite(t)), rig.Base)
+	form := url.Values{"email": {strings.Repeat("x", wire.MaxBody)}}
+	for _, route := range p.Routes() {
+		if route.Method != http.MethodPost {
+			continue
+		}
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, route.Pattern, strings.NewReader(form.Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		w := asked(p, r)
+		if w.Code != http.StatusRequestEntityTooLarge || !strings.Contains(w.Body.String(), "The form could not be read.") {
+			t.Errorf("%s: got %d, want 413 and words", route.Pattern, w.Code)
+		}
+	}
+}
+
+// What nobody expected is told to the log alone; a browser that went away, to
+// nobody.
+func TestUnexpectedFailuresSayNothing(t *testing.T) {
+	d := dbtest.SQLite(t)
+	w := newTown(t, d, "https://app.example.com")
+	_, p := surfaces(t, w.Rig, rig.Base)
+	var log strings.Builder
+	p.Log = slog.New(slog.NewTextHandler(&log, nil))
+	get := func(ctx context.Context) *httptest.ResponseRecorder {
+		return asked(p, httptest.NewRequestWithContext(ctx, http.MethodGet, "/login?app_id="+w.vars["demo"], nil))
+	}
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	if got := get(gone); got.Code != http.StatusInternalServerError || log.Len() > 0 {
+		t.Errorf("gone: got %d and the log %q, want 500 and none", got.Code, &log)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got := get(t.Context())
+	if got.Code != http.StatusInternalServerError && got.Code != http.StatusServiceUnavailable {
+		t.Errorf("closed: got %d, want 500 or 503", got.Code)
+	}
+	for _, tell := range []string{"sqlite", "closed", "database", "sql"} {
+		if strings.Contains(strings.ToLower(got.Body.String()), tell) {
+			t.Errorf("the page tells of %q:\n%s", tell, got.Body)
+		}
+	}
+}
