@@ -169,7 +169,7 @@ func oneLine(s string) string {
 }
 
 // address finds what a mail program may turn into a link.
-var address = regexp.MustCompile(`[/@\\]|[^\s.]\.\pL{2,}`)
+var address = regexp.MustCompile(`[/@\\。．｡]|[^\s.]\.\pL{2,}`)
 
 // person is a name that somebody gave themselves. Who signs up with another
 // person's address must not send them a link of their own choice by our mail,

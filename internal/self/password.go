@@ -2,6 +2,7 @@ package self
 
 import (
 	"context"
+	"time"
 
 	"sallyport/internal/audit"
 	"sallyport/internal/client"
@@ -10,6 +11,7 @@ import (
 	"sallyport/internal/identity"
 	"sallyport/internal/job"
 	"sallyport/internal/mail"
+	"sallyport/internal/onetime"
 	"sallyport/internal/password"
 	"sallyport/internal/session"
 	"sallyport/internal/token"
@@ -32,9 +34,17 @@ func (c *Core) ChangePassword(ctx context.Context, who Caller, proof Proof, fres
 		return err
 	}
 	if u.HasPassword() {
+		if err := c.changing(ctx, who); err != nil {
+			return err
+		}
 		err = c.provePassword(ctx, who, proof, fault.CurrentPasswordWrong)
 	} else {
 		proof.Password = ""
+		if who.Session.ID == "" {
+			// An access token is in the hands of the application it was made
+			// for, which must not make itself a way in to all the others.
+			who.AuthenticatedAt = time.Time{}
+		}
 		err = c.prove(ctx, who, proof)
 	}
 	if err != nil {
@@ -59,6 +69,9 @@ func (c *Core) ChangePassword(ctx context.Context, who Caller, proof Proof, fres
 			return err
 		}
 		if _, err := token.EndByUser(ctx, tx, u.ID); err != nil {
+			return err
+		}
+		if err := onetime.EndAll(ctx, tx, u.ID, onetime.Challenge, onetime.Reset, onetime.MagicLink); err != nil {
 			return err
 		}
 		if err := c.record(ctx, tx, who, u, audit.UserPasswordChanged, nil); err != nil {
@@ -104,6 +117,9 @@ func (c *Core) EndSession(ctx context.Context, who Caller, id session.ID) error 
 		}
 		if !ended {
 			return fault.New(fault.SessionUnknown)
+		}
+		if _, err := token.EndBySession(ctx, tx, id); err != nil {
+			return err
 		}
 		return c.record(ctx, tx, who, u, audit.UserLogout, map[string]any{"session_id": string(id)})
 	})

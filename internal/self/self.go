@@ -145,6 +145,9 @@ func (c *Core) Rename(ctx context.Context, who Caller, name string) (Profile, er
 // one is given, else a code, else a sign-in younger than Fresh. Wrong ones
 // count against the limits.
 func (c *Core) prove(ctx context.Context, who Caller, p Proof) error {
+	if err := c.changing(ctx, who); err != nil {
+		return err
+	}
 	switch {
 	case p.Password != "":
 		return c.provePassword(ctx, who, p, fault.ProofRequired)
@@ -162,6 +165,14 @@ func (c *Core) prove(ctx context.Context, who Caller, p Proof) error {
 		})
 	}
 	return fault.New(fault.ProofRequired)
+}
+
+// changing counts a change that costs a hash or sends a mail, right proof or
+// wrong: nobody needs many, and the address may be one that nobody proved.
+func (c *Core) changing(ctx context.Context, who Caller) error {
+	return c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		return take(ctx, tx, c.Now(), fault.RateLimited, limit.Rule{Name: "self.change", N: 10, Per: 15 * time.Minute}, who.UserID)
+	})
 }
 
 func (c *Core) fresh(who Caller) bool {

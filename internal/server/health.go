@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -99,9 +100,21 @@ func (s *Server) probes() surface {
 		{Method: http.MethodGet, Pattern: "/readyz", Handler: s.ready.ServeHTTP},
 	}}
 	if s.cfg.MetricsListen == "" {
-		p.routes = append(p.routes, wire.Route{Method: http.MethodGet, Pattern: "/metrics", Handler: s.metrics.handler().ServeHTTP})
+		p.routes = append(p.routes, wire.Route{Method: http.MethodGet, Pattern: "/metrics", Handler: localOnly(s.metrics.handler())})
 	}
 	return p
+}
+
+// localOnly answers this machine alone: the counts tell, of a request that
+// answers everybody alike, what it did.
+func localOnly(h http.Handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if a, err := netip.ParseAddr(wire.ClientIP(r.Context())); err != nil || !a.IsLoopback() || len(r.Header["X-Forwarded-For"]) > 0 {
+			http.NotFound(w, r)
+			return
+		}
+		h.ServeHTTP(w, r)
+	}
 }
 
 func notAllowed(w http.ResponseWriter, _ *http.Request) {

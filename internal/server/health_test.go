@@ -135,7 +135,9 @@ func TestMetricsWithoutDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := httptest.NewRecorder()
-	s.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	from := httptest.NewRequest("GET", "/metrics", nil)
+	from.RemoteAddr = "127.0.0.1:1"
+	s.Handler().ServeHTTP(w, from)
 	if w.Code != 200 || !strings.Contains(w.Body.String(), "sallyport_jobs_scrape_failed 1") {
 		t.Errorf("got %d\n%s", w.Code, w.Body)
 	}

@@ -139,6 +139,9 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s.handler = s.wrap(newMounts(s.probes(), all, s.cfg, s.log))
+	if o.Inbox != nil {
+		s.handler = dev.OwnName(s.handler)
+	}
 	return s, nil
 }
 

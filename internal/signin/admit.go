@@ -158,6 +158,9 @@ func (c *Core) startSession(ctx context.Context, tx *db.Tx, p proof, partial boo
 // family, an audit entry.
 func (c *Core) complete(ctx context.Context, tx *db.Tx, p proof, roles []string, now time.Time) (*SignedIn, error) {
 	in := &SignedIn{User: p.user, Client: p.client, Roles: roles, AMR: slices.Clone(p.amr), AuthenticatedAt: now}
+	if p.sessionless && !p.second {
+		in.AuthenticatedAt = time.Time{} // a code that was handed over proves no person
+	}
 	var id session.ID
 	var err error
 	switch {

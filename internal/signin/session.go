@@ -3,11 +3,13 @@ package signin
 import (
 	"context"
 	"errors"
+	"time"
 
 	"sallyport/internal/client"
 	"sallyport/internal/db"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
+	"sallyport/internal/limit"
 	"sallyport/internal/session"
 	"sallyport/internal/token"
 )
@@ -85,6 +87,11 @@ func (c *Core) Login(ctx context.Context, in ResumeIn) (LoginPage, error) {
 		// The session may have ended since: judge it again where it counts.
 		s, ready, err := c.resumable(ctx, tx, in.Cookie, page.Client)
 		if err != nil || !ready {
+			return err
+		}
+		// Each leaves a family and an audit entry: past this the form decides.
+		wait, _, err := limit.Take(ctx, tx, c.Now(), limit.Rule{Name: "signin.resume", Key: string(s.UserID), N: 60, Per: 15 * time.Minute})
+		if err != nil || wait > 0 {
 			return err
 		}
 		u, err := identity.ByID(ctx, tx, s.UserID)

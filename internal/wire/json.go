@@ -7,6 +7,10 @@ import (
 	"unicode/utf8"
 )
 
+// maxValues bounds how many values a body may hold: each takes a hundred bytes
+// and more, where two of the body's are enough to spell one.
+const maxValues = 4096
+
 // maxDepth bounds how deeply a body may nest, its outermost object included.
 const maxDepth = 32
 
@@ -48,6 +52,7 @@ var (
 	errSurrogate = errors.New("a string holds half a surrogate pair")
 	errDuplicate = errors.New("an object names a member twice")
 	errDepth     = errors.New("nested too deeply")
+	errValues    = errors.New("too many values")
 )
 
 // parse reads one JSON value that fills all of s. It is stricter than
@@ -72,8 +77,9 @@ func parse(s string) (node, error) {
 }
 
 type parser struct {
-	s string
-	i int
+	s      string
+	i      int
+	values int
 }
 
 func (p *parser) space() {
@@ -107,6 +113,9 @@ func (p *parser) accept(c byte) bool {
 func (p *parser) value(depth int) (n node, err error) {
 	if depth == 0 {
 		return n, errDepth
+	}
+	if p.values++; p.values > maxValues {
+		return n, errValues
 	}
 	start := p.i
 	switch c := p.peek(); {

@@ -118,25 +118,25 @@ func (d *Dev) Routes() []wire.Route {
 		{Method: "GET", Pattern: Path + "/code", Handler: d.newest(func(m Mail) string { return m.Code })},
 	}
 	for i := range routes {
-		routes[i].Handler = ownName(routes[i].Handler)
+		routes[i].Handler = OwnName(routes[i].Handler).ServeHTTP
 	}
 	return routes
 }
 
-// ownName refuses a request that calls this machine by a name which is not a
+// OwnName refuses a request that calls this machine by a name which is not a
 // loopback one.
-func ownName(next http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
+func OwnName(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := r.Host
 		if h, _, err := net.SplitHostPort(host); err == nil {
 			host = h
 		}
 		if !client.Loopback(strings.Trim(host, "[]")) {
-			fail(w, http.StatusForbidden, "the inbox answers to localhost only")
+			fail(w, http.StatusForbidden, "a playground answers to localhost only")
 			return
 		}
-		next(w, r)
-	}
+		next.ServeHTTP(w, r)
+	})
 }
 
 type problem struct {

@@ -222,10 +222,12 @@ func (a *API) acceptInvite(w http.ResponseWriter, r *http.Request) {
 
 // logout is POST /auth/logout (contract §4.4). It needs no body.
 func (a *API) logout(w http.ResponseWriter, r *http.Request) {
-	if err := a.SignIn.SignOut(r.Context(), wire.Cookie(r, Cookie), false, visitor(r)); err != nil {
-		a.fail(w, r, err)
-		return
+	for _, c := range r.CookiesNamed(Cookie) { // below a prefix there may be two
+		if err := a.SignIn.SignOut(r.Context(), c.Value, false, visitor(r)); err != nil {
+			a.fail(w, r, err)
+			return
+		}
+		wire.ClearCookie(w, r, Cookie) // not without one: SameSite kept it from another site's form
 	}
-	wire.ClearCookie(w, r, Cookie)
 	wire.WriteJSON(w, http.StatusOK, ok)
 }

@@ -147,9 +147,11 @@ func (p *Pages) postAccount(w http.ResponseWriter, r *http.Request, in *wire.Par
 
 // signOut ends the browser's session, if it has one.
 func (p *Pages) signOut(w http.ResponseWriter, r *http.Request) {
-	if err := p.SignIn.SignOut(r.Context(), wire.Cookie(r, p.Flow.Cookie), false, visitor(r)); err != nil {
-		p.fail(w, r, err)
-		return
+	for _, c := range r.CookiesNamed(p.Flow.Cookie) {
+		if err := p.SignIn.SignOut(r.Context(), c.Value, false, visitor(r)); err != nil {
+			p.fail(w, r, err)
+			return
+		}
 	}
 	wire.ClearCookie(w, r, p.Flow.Cookie)
 	p.message(w, r, http.StatusOK, "Signed out", "You are signed out of this browser. Applications that you opened before may keep you signed in for a while.")
