@@ -224,7 +224,7 @@ func (st *stand) gauge(b testing.TB) gauge {
 func (st *stand) metrics(b testing.TB) map[string]float64 {
 	b.Helper()
 	m := map[string]float64{}
-	for line := range strings.Lines(string(st.visitor(b).get("/metrics").want(200).body)) {
+	for line := range strings.Lines(string(st.visitor(b).get(st.status + "/metrics").want(200).body)) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if v, err := strconv.ParseFloat(value, 64); err == nil {
 			m[name] = v

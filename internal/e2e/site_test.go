@@ -44,6 +44,7 @@ type site struct {
 	dir    string
 	config string
 	base   string // public URL
+	status string // URL of the listener for metrics
 	sink   *mailtest.Sink
 }
 
@@ -53,6 +54,8 @@ func newSite(t testing.TB, database string, o options) *site {
 	s := &site{t: t, dir: t.TempDir()}
 	address := freeAddress(t)
 	s.base = "http://" + address
+	metrics := freeAddress(t)
+	s.status = "http://" + metrics
 	if o.mail == "" {
 		s.sink = mailtest.New(t, mailtest.Options{})
 		o.mail = s.sink.URL()
@@ -61,12 +64,13 @@ func newSite(t testing.TB, database string, o options) *site {
 		o.log = "info"
 	}
 	s.config = s.write("sallyport.yaml", fmt.Sprintf(`listen: %s
+metrics_listen: %s
 public_url: %s
 database: %q
 secret_key: %s
 mail: %s
 log: {format: json, level: %s}
-`, address, s.base, database, strings.Repeat("5a", 32), o.mail, o.log))
+`, address, metrics, s.base, database, strings.Repeat("5a", 32), o.mail, o.log))
 	s.command("apply", s.write("resources.yaml", resources(t)))
 	return s
 }
