@@ -74,6 +74,7 @@ func (c *Core) Login(ctx context.Context, in ResumeIn) (LoginPage, error) {
 		}
 		var ok bool
 		if page.RedirectURI, ok = page.Client.RedirectURI(in.RedirectURI); !ok {
+			page.RedirectURI = "" // nobody is to be sent there by mistake
 			return fault.New(fault.RedirectURIInvalid)
 		}
 		_, ready, err = c.resumable(ctx, tx, in.Cookie, page.Client)

@@ -112,6 +112,12 @@ func (a *API) arrive(w http.ResponseWriter, r *http.Request, out signin.Outcome,
 		return
 	}
 	switch {
+	case out.Challenge != nil:
+		// Somebody else's live session in this browser would take the login
+		// page's fast path, past the person who still owes a factor.
+		if wire.Cookie(r, Cookie) != "" {
+			wire.ClearCookie(w, r, Cookie)
+		}
 	case out.SignedIn != nil:
 		setSSO(w, r, out.SignedIn.Session)
 	case out.Setup != nil:
