@@ -17,7 +17,7 @@ type pgTx struct {
 	engine *pgEngine
 	caller context.Context // whose end is the caller's own
 	budget context.Context // bounds the wait for a connection
-	work   context.Context // bounds the statements
+	work   context.Context // of the statements, whose time bound limits
 	conn   *pgxpool.Conn   // nil before the first statement
 	read   bool
 	begun  bool
@@ -36,6 +36,12 @@ func (p *pgTx) acquire() error {
 	}
 	p.conn = c
 	return nil
+}
+
+// bound limits one statement. A transaction may have any number: an operator's
+// file of thousands of users is one.
+func (p *pgTx) bound() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(p.work, p.engine.workTime)
 }
 
 // ready makes the arguments plain and the connection present.
@@ -59,11 +65,13 @@ func (p *pgTx) exec(_ context.Context, query string, args []any) (int64, error) 
 	if err != nil {
 		return 0, err
 	}
+	work, cancel := p.bound()
+	defer cancel()
 	var tag pgconn.CommandTag
 	if p.read || p.begun {
-		tag, err = p.conn.Exec(p.work, query, args...)
+		tag, err = p.conn.Exec(work, query, args...)
 	} else {
-		r := p.first(query, args)
+		r := p.first(work, query, args)
 		if _, err = r.Exec(); err == nil {
 			tag, err = r.Exec()
 		}
@@ -85,14 +93,16 @@ func (p *pgTx) query(_ context.Context, query string, args []any, row func(Row) 
 	if err != nil {
 		return err
 	}
+	work, cancel := p.bound()
+	defer cancel()
 	if p.read || p.begun {
-		rows, err := p.conn.Query(p.work, query, args...)
+		rows, err := p.conn.Query(work, query, args...)
 		if err == nil {
 			err = eachRow(rows, row)
 		}
 		return p.failed(err)
 	}
-	r := p.first(query, args)
+	r := p.first(work, query, args)
 	defer r.Close() // also when row panics
 	if _, err = r.Exec(); err == nil {
 		var rows pgx.Rows
@@ -107,12 +117,12 @@ func (p *pgTx) query(_ context.Context, query string, args []any, row func(Row) 
 }
 
 // first sends BEGIN and the first statement together. Its results are those of both.
-func (p *pgTx) first(query string, args []any) pgx.BatchResults {
+func (p *pgTx) first(work context.Context, query string, args []any) pgx.BatchResults {
 	p.begun = true
 	b := &pgx.Batch{}
 	b.Queue("BEGIN")
 	b.Queue(query, args...)
-	return p.conn.SendBatch(p.work, b)
+	return p.conn.SendBatch(work, b)
 }
 
 func eachRow(rows pgx.Rows, row func(Row) bool) error {
@@ -136,7 +146,9 @@ func (p *pgTx) commit() error {
 	if err := p.step(BeforeCommit); err != nil {
 		return err
 	}
-	tag, err := p.conn.Exec(p.work, "COMMIT")
+	work, cancel := p.bound()
+	defer cancel()
+	tag, err := p.conn.Exec(work, "COMMIT")
 	if err != nil {
 		// pgconn.SafeToRetry is no help: after a connection that ended while its answer
 		// was awaited, it says that nothing was sent.
@@ -198,6 +210,8 @@ func (p *pgTx) end() {
 	defer p.conn.Release()
 	if pg := p.conn.Conn().PgConn(); !pg.IsClosed() && pg.TxStatus() != 'I' {
 		// An error leaves the status, and so the rest to Release.
-		_, _ = p.conn.Exec(p.work, "ROLLBACK")
+		work, cancel := p.bound()
+		defer cancel()
+		_, _ = p.conn.Exec(work, "ROLLBACK")
 	}
 }

@@ -18,7 +18,7 @@ const (
 	// tryTime bounds the waits for a connection and the pauses between the runs of one
 	// function; when it is over the caller hears that the server is not to be had.
 	tryTime = 5 * time.Second
-	// workTime is pgEngine.workTime: no transaction here has slow work, so longer means a
+	// workTime is pgEngine.workTime: no statement here has slow work, so longer means a
 	// server that is frozen or cut off.
 	workTime = 10 * time.Second
 	// lossesMax bounds the runs that ended with a lost connection; with their pauses that
@@ -29,7 +29,7 @@ const (
 // pgEngine is a PostgreSQL server, or several of which one is the primary.
 type pgEngine struct {
 	conns    *pgxpool.Pool
-	workTime time.Duration // bounds the statements of one run
+	workTime time.Duration // bounds each statement
 	fault    func(Step) error
 	stats    *counters
 }
@@ -152,9 +152,7 @@ func (e *pgEngine) once(ctx, budget context.Context, fn func(context.Context, *T
 	// The end of ctx is noticed between statements (Tx.before). A statement under way is
 	// bounded by e.workTime only: to stop one costs its connection, and to stop a commit
 	// costs the knowledge of its outcome.
-	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.workTime)
-	defer cancel()
-	p := &pgTx{engine: e, caller: ctx, budget: budget, work: work, read: read}
+	p := &pgTx{engine: e, caller: ctx, budget: budget, work: context.WithoutCancel(ctx), read: read}
 	defer p.end() // also when fn panics
 	tx := &Tx{run: p, read: read}
 	defer func() { tx.done = true }()

@@ -3,6 +3,7 @@ package self
 import (
 	"context"
 	"errors"
+	"time"
 
 	"sallyport/internal/audit"
 	"sallyport/internal/db"
@@ -116,6 +117,11 @@ func (c *Core) DisableTOTP(ctx context.Context, who Caller, proof Proof) error {
 
 // NewBackupCodes replaces the caller's backup codes; the old ones are void.
 func (c *Core) NewBackupCodes(ctx context.Context, who Caller, proof Proof) ([]string, error) {
+	if who.Session.ID == "" {
+		// Codes are a factor: the application that holds an access token is not
+		// to make itself any.
+		who.AuthenticatedAt = time.Time{}
+	}
 	if err := c.prove(ctx, who, proof); err != nil {
 		return nil, err
 	}

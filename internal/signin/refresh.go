@@ -3,12 +3,14 @@ package signin
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"sallyport/internal/audit"
 	"sallyport/internal/client"
 	"sallyport/internal/db"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
+	"sallyport/internal/session"
 	"sallyport/internal/token"
 )
 
@@ -98,6 +100,9 @@ func mayRefresh(ctx context.Context, tx *db.Tx, f token.Family, out *SignedIn) e
 		return fault.New(fault.NotEnrolled)
 	case s.enrolment == client.Pending:
 		return fault.New(fault.EnrolmentPending)
+	case out.Client.Policy.SecondFactor == client.FactorRequired && !slices.Contains(f.AMR, session.OTP):
+		// From before the client demanded a second factor: sign in anew.
+		return fault.New(fault.RefreshInvalid)
 	}
 	out.User, out.Roles, out.AMR = s.user, s.roles, f.AMR
 	return nil
