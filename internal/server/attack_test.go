@@ -298,7 +298,7 @@ func TestNoRequestMakesTheServerFail(t *testing.T) {
 				t.Errorf("%s %s%s %s answers %d %s", req.Method, path, query, b.String(), w.Code, w.Body)
 			}
 		}
-		for _, line := range strings.Split(log.String(), "\n") {
+		for line := range strings.SplitSeq(log.String(), "\n") {
 			if strings.Contains(line, `"level":"ERROR"`) {
 				t.Errorf("log: %s", line)
 			}

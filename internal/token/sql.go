@@ -27,11 +27,6 @@ func scan(r db.Row) (f row, err error) {
 	return f, err
 }
 
-func scanFamily(r db.Row) (Family, error) {
-	f, err := scan(r)
-	return f.Family, err
-}
-
 // sweepAt is when a family may be swept: its expiry rounded up to a whole day,
 // so that the index over it changes once a day and not with every rotation.
 func sweepAt(expires time.Time) int64 {

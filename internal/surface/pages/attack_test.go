@@ -107,7 +107,7 @@ func TestFormsOfOtherSitesAreRefused(t *testing.T) {
 	w, h := browsed(t)
 	page := visit(h, "GET", "/login?app_id="+w.vars["demo"], "")
 	token := regexp.MustCompile(`name="csrf" value="([0-9a-f]+)"`).FindStringSubmatch(page.Body.String())[1]
-	cookie := strings.Split(page.Header().Get("Set-Cookie"), ";")[0]
+	cookie, _, _ := strings.Cut(page.Header().Get("Set-Cookie"), ";")
 	form := url.Values{"csrf": {token}, "app_id": {w.vars["demo"]}, "email": {"jane@example.com"}, "password": {password}}.Encode()
 	for name, header := range map[string][]string{
 		"no cookie":      {},
