@@ -100,7 +100,7 @@ func DemandsFactor(ctx context.Context, tx *db.Tx, u identity.UserID) (bool, err
 // PasswordOf is the strictest password policy among the clients that the user
 // has a place in.
 func PasswordOf(ctx context.Context, tx *db.Tx, u identity.UserID) (PasswordPolicy, error) {
-	clients, err := db.All(ctx, tx, scan, `SELECT `+columns+from+` JOIN enrolments e ON e.client_id = c.id WHERE e.user_id = $1 AND c.active`, u)
+	clients, err := db.All(ctx, tx, scan, `SELECT `+Columns+from+` JOIN enrolments e ON e.client_id = c.id WHERE e.user_id = $1 AND c.active`, u)
 	p := PasswordPolicy{}.Stricter(PasswordPolicy{})
 	for _, c := range clients {
 		p = p.Stricter(c.Password())

@@ -10,29 +10,47 @@ import (
 	"sallyport/internal/identity"
 )
 
-const columns = `c.id, c.key, c.is_console, c.name, c.bundle_id, c.secret_hash, c.active, c.policy, c.has_webhooks, c.created_at, c.updated_at,
+// Columns are those of a Row, of clients named c and their tenants named t.
+const (
+	Columns = `c.id, c.key, c.is_console, c.name, c.bundle_id, c.secret_hash, c.active, c.policy, c.has_webhooks, c.created_at, c.updated_at,
 	c.tenant_id, t.slug, t.name, t.password_policy, t.created_at, t.updated_at`
+	from = ` FROM clients c LEFT JOIN tenants t ON t.id = c.tenant_id`
+)
 
-const from = ` FROM clients c LEFT JOIN tenants t ON t.id = c.tenant_id`
+// Row is a client on its way from the database, alone or beside other columns.
+type Row struct {
+	Client
+	times [4]db.Time
+}
 
-func scan(r db.Row) (c Client, err error) {
-	var created, updated, tenantCreated, tenantUpdated db.Time
-	err = r.Scan(&c.ID, &c.Key, &c.Console, &c.Name, &c.BundleID, &c.SecretHash, &c.Active, db.JSON(&c.Policy), &c.HasWebhooks, &created, &updated,
-		&c.Tenant.ID, &c.Tenant.Slug, &c.Tenant.Name, db.JSON(&c.Tenant.Password), &tenantCreated, &tenantUpdated)
+// Dest is where Columns are scanned to; Scanned completes the client after that.
+func (c *Row) Dest() []any {
+	return []any{&c.ID, &c.Key, &c.Console, &c.Name, &c.BundleID, &c.SecretHash, &c.Active, db.JSON(&c.Policy), &c.HasWebhooks, &c.times[0], &c.times[1],
+		&c.Tenant.ID, &c.Tenant.Slug, &c.Tenant.Name, db.JSON(&c.Tenant.Password), &c.times[2], &c.times[3]}
+}
+
+// Scanned completes a client whose columns were scanned.
+func (c *Row) Scanned() {
 	c.Policy = c.Policy.WithDefaults()
-	c.CreatedAt, c.UpdatedAt = created.Time, updated.Time
-	c.Tenant.CreatedAt, c.Tenant.UpdatedAt = tenantCreated.Time, tenantUpdated.Time
-	return c, err
+	c.CreatedAt, c.UpdatedAt = c.times[0].Time, c.times[1].Time
+	c.Tenant.CreatedAt, c.Tenant.UpdatedAt = c.times[2].Time, c.times[3].Time
+}
+
+func scan(r db.Row) (Client, error) {
+	var c Row
+	err := r.Scan(c.Dest()...)
+	c.Scanned()
+	return c.Client, err
 }
 
 // ByID returns a client, switched off or not, or db.ErrNotFound.
 func ByID(ctx context.Context, tx *db.Tx, id ID) (Client, error) {
-	return db.One(ctx, tx, scan, `SELECT `+columns+from+` WHERE c.id = $1`, id)
+	return db.One(ctx, tx, scan, `SELECT `+Columns+from+` WHERE c.id = $1`, id)
 }
 
 // ByKey returns the client that the resource file calls key, or db.ErrNotFound.
 func ByKey(ctx context.Context, tx *db.Tx, key string) (Client, error) {
-	return db.One(ctx, tx, scan, `SELECT `+columns+from+` WHERE c.key = $1`, key)
+	return db.One(ctx, tx, scan, `SELECT `+Columns+from+` WHERE c.key = $1`, key)
 }
 
 // Filter chooses clients in List; empty parts choose all.
@@ -52,7 +70,7 @@ func List(ctx context.Context, tx *db.Tx, f Filter) ([]Client, int, error) {
 	if f.Limit == 0 {
 		f.Limit = int(total)
 	}
-	all, err := db.All(ctx, tx, scan, `SELECT `+columns+from+where+` ORDER BY c.created_at, c.id LIMIT $3 OFFSET $4`, f.Tenant, f.ID, f.Limit, f.Offset)
+	all, err := db.All(ctx, tx, scan, `SELECT `+Columns+from+where+` ORDER BY c.created_at, c.id LIMIT $3 OFFSET $4`, f.Tenant, f.ID, f.Limit, f.Offset)
 	return all, int(total), err
 }
 

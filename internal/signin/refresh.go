@@ -39,11 +39,18 @@ func (c *Core) Refresh(ctx context.Context, in RefreshIn) (SignedIn, error) {
 	var reused error
 	err := c.read(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
 		out, reused = SignedIn{}, nil
-		out.Client, err = client.ByID(ctx, tx, in.ClientID)
-		if err != nil && !errors.Is(err, db.ErrNotFound) {
+		id, ok := token.FamilyOf(c.Key, in.Token)
+		if !ok {
+			return fault.New(fault.RefreshInvalid)
+		}
+		p, err := presentedBy(ctx, tx, id, c.Now())
+		if errors.Is(err, db.ErrNotFound) {
+			return fault.New(fault.RefreshInvalid)
+		} else if err != nil {
 			return err
 		}
-		found, err = token.Find(ctx, tx, c.Key, in.Token, c.Now(), out.Client.Policy.RefreshToken.ReuseGrace.D())
+		out.Client = p.client.Client
+		found, err = p.family.Judge(c.Key, in.Token, c.Now(), out.Client.Policy.RefreshToken.ReuseGrace.D())
 		switch {
 		case errors.Is(err, token.ErrUnknown):
 			return fault.New(fault.RefreshInvalid)
@@ -52,16 +59,15 @@ func (c *Core) Refresh(ctx context.Context, in RefreshIn) (SignedIn, error) {
 		case err != nil:
 			return err
 		}
-		if found.Family.ClientID != in.ClientID {
+		switch {
+		case out.Client.ID != in.ClientID:
 			return fault.New(fault.RefreshWrongClient)
-		}
-		if !out.Client.Active {
+		case !out.Client.Active:
 			return fault.New(fault.RefreshInvalid)
-		}
-		if reused != nil {
+		case reused != nil:
 			return nil
 		}
-		return mayRefresh(ctx, tx, found.Family, &out)
+		return mayRefresh(p.standing, found.Family, &out)
 	})
 	if err != nil {
 		return SignedIn{}, err
@@ -88,11 +94,7 @@ func (c *Core) Refresh(ctx context.Context, in RefreshIn) (SignedIn, error) {
 }
 
 // mayRefresh judges whether the family's user still has a place in the client.
-func mayRefresh(ctx context.Context, tx *db.Tx, f token.Family, out *SignedIn) error {
-	s, err := standingOf(ctx, tx, f.UserID, f.ClientID)
-	if err != nil {
-		return err
-	}
+func mayRefresh(s standing, f token.Family, out *SignedIn) error {
 	switch {
 	case s.user.Status != identity.Active, s.enrolment == client.Suspended:
 		return fault.New(fault.EnrolmentSuspended)

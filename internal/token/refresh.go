@@ -150,16 +150,31 @@ func Issue(ctx context.Context, tx *db.Tx, k *secret.Key, f Family, now time.Tim
 // Family that the caller is to end. Whether the token is the asking client's is
 // for the caller to see in Family.ClientID before it does anything.
 func Find(ctx context.Context, tx *db.Tx, k *secret.Key, raw string, now time.Time, grace time.Duration) (Found, error) {
-	p, ok := parse(k, raw)
+	id, ok := FamilyOf(k, raw)
 	if !ok {
 		return Found{}, ErrUnknown
 	}
-	r, err := byID(ctx, tx, p.family(), now)
+	r, err := byID(ctx, tx, id, now)
 	if errors.Is(err, db.ErrNotFound) {
 		return Found{}, ErrUnknown
 	}
 	if err != nil {
 		return Found{}, fmt.Errorf("find refresh token: %w", err)
+	}
+	return r.Judge(k, raw, now, grace)
+}
+
+// FamilyOf reads the id of the family from a token of our making.
+func FamilyOf(k *secret.Key, raw string) (id int64, ok bool) {
+	p, ok := parse(k, raw)
+	return p.family(), ok
+}
+
+// Judge is Find for a family that was read already.
+func (r Stored) Judge(k *secret.Key, raw string, now time.Time, grace time.Duration) (Found, error) {
+	p, ok := parse(k, raw)
+	if !ok || p.family() != r.ID {
+		return Found{}, ErrUnknown
 	}
 	f := Found{Family: r.Family, raw: p, recent: withinGrace(r.recent, now, grace), grace: grace}
 	if secret.Equal(p.hash(), r.hash) {

@@ -11,19 +11,30 @@ import (
 	"sallyport/internal/session"
 )
 
-const columns = `id, hash, recent, user_id, client_id, session_id, device_id, amr, created_at, used_at, expires_at`
+// Columns are those of a Stored, of refresh_families named f.
+const Columns = `f.id, f.hash, f.recent, f.user_id, f.client_id, f.session_id, f.device_id, f.amr, f.created_at, f.used_at, f.expires_at`
 
-// row is a family with what decides about a presented token.
-type row struct {
+// Stored is a family with what decides about a presented token.
+type Stored struct {
 	Family
 	hash   []byte
 	recent []int64
+	times  [3]db.Time
 }
 
-func scan(r db.Row) (f row, err error) {
-	var created, used, expires db.Time
-	err = r.Scan(&f.ID, &f.hash, db.JSON(&f.recent), &f.UserID, &f.ClientID, &f.SessionID, &f.DeviceID, db.JSON(&f.AMR), &created, &used, &expires)
-	f.CreatedAt, f.UsedAt, f.ExpiresAt = created.Time, used.Time, expires.Time
+// Dest is where Columns are scanned to; Scanned completes the family after that.
+func (f *Stored) Dest() []any {
+	return []any{&f.ID, &f.hash, db.JSON(&f.recent), &f.UserID, &f.ClientID, &f.SessionID, &f.DeviceID, db.JSON(&f.AMR), &f.times[0], &f.times[1], &f.times[2]}
+}
+
+// Scanned completes a family whose columns were scanned.
+func (f *Stored) Scanned() {
+	f.CreatedAt, f.UsedAt, f.ExpiresAt = f.times[0].Time, f.times[1].Time, f.times[2].Time
+}
+
+func scan(r db.Row) (f Stored, err error) {
+	err = r.Scan(f.Dest()...)
+	f.Scanned()
 	return f, err
 }
 
@@ -48,8 +59,8 @@ func insert(ctx context.Context, tx *db.Tx, f Family, hash []byte) (bool, error)
 }
 
 // byID returns a family that is alive at now, or db.ErrNotFound.
-func byID(ctx context.Context, tx *db.Tx, id int64, now time.Time) (row, error) {
-	return db.One(ctx, tx, scan, `SELECT `+columns+` FROM refresh_families WHERE id = $1 AND expires_at > $2`, id, db.At(now))
+func byID(ctx context.Context, tx *db.Tx, id int64, now time.Time) (Stored, error) {
+	return db.One(ctx, tx, scan, `SELECT `+Columns+` FROM refresh_families f WHERE f.id = $1 AND f.expires_at > $2`, id, db.At(now))
 }
 
 // replace puts a new hash in the place of the presented one. The remembered
