@@ -103,6 +103,10 @@ func NewPool(o PoolOptions) *Pool {
 	return p
 }
 
+// Full reports whether a caller would be turned away with ErrBusy at once. It
+// may be otherwise a moment later.
+func (p *Pool) Full() bool { return p.waiting.Load() >= p.queue }
+
 // Hash returns a new hash of plain in the PHC string format. It fails with
 // ErrBusy or with ctx's error.
 func (p *Pool) Hash(ctx context.Context, plain string) (string, error) {

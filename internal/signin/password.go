@@ -44,8 +44,10 @@ func (c *Core) Password(ctx context.Context, in PasswordIn) (Outcome, error) {
 	}
 	hash := user.PasswordHash
 	ok, outdated, err := c.Passwords.Verify(ctx, hash, in.Password)
-	if err != nil {
-		return Outcome{}, password.Fault(err)
+	if errors.Is(err, password.ErrBusy) {
+		return Outcome{}, errors.Join(password.Fault(err), c.giveBack(ctx, in))
+	} else if err != nil {
+		return Outcome{}, err
 	}
 	if !ok {
 		return Outcome{}, c.write(ctx, func(ctx context.Context, tx *db.Tx) (*fault.Error, error) {
@@ -85,7 +87,11 @@ func (c *Core) Password(ctx context.Context, in PasswordIn) (Outcome, error) {
 // only an attempt that reaches the credentials counts.
 func (c *Core) credentials(ctx context.Context, in PasswordIn) (cl client.Client, user identity.User, err error) {
 	email, errEmail := identity.NormalizeEmail(in.Email)
-	count := append(slices.Clone(in.Limits.Count), passwordFloor(in.Email))
+	if c.Passwords.Full() {
+		// Turned away before anything is written: in a burst that is most of them.
+		return cl, user, password.Fault(password.ErrBusy)
+	}
+	count := in.counted()
 	err = c.read(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
 		user = identity.User{}
 		if cl, err = clientFor(ctx, tx, in.ClientID, client.MethodPassword); err != nil {
@@ -106,6 +112,19 @@ func (c *Core) credentials(ctx context.Context, in PasswordIn) (cl client.Client
 		err = c.take(ctx, count...)
 	}
 	return cl, user, err
+}
+
+// counted are the limits that an attempt counts against.
+func (in PasswordIn) counted() []limit.Rule {
+	return append(slices.Clone(in.Limits.Count), passwordFloor(in.Email))
+}
+
+// giveBack takes an attempt that never reached the credentials back from the
+// limits: whoever is told to come again may do so.
+func (c *Core) giveBack(ctx context.Context, in PasswordIn) error {
+	return c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		return limit.Give(ctx, tx, in.counted()...)
+	})
 }
 
 // upgrade stores a rehashed password ("" is none) unless it was changed
