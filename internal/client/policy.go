@@ -44,24 +44,24 @@ type Policy struct {
 	RedirectURIs           []string       `json:"redirect_uris,omitempty"`
 	PostLogoutRedirectURIs []string       `json:"post_logout_redirect_uris,omitempty"`
 	AllowedOrigins         []string       `json:"allowed_origins,omitempty"`
-	Registration           Registration   `json:"registration"`
+	Registration           Registration   `json:"registration,omitzero"`
 	Methods                []string       `json:"methods,omitempty"`
 	SecondFactor           string         `json:"second_factor,omitempty"`
-	Password               PasswordPolicy `json:"password"`
-	AccessToken            AccessToken    `json:"access_token"`
-	RefreshToken           RefreshToken   `json:"refresh_token"`
+	Password               PasswordPolicy `json:"password,omitzero"`
+	AccessToken            AccessToken    `json:"access_token,omitzero"`
+	RefreshToken           RefreshToken   `json:"refresh_token,omitzero"`
 	Linking                string         `json:"linking,omitempty"`
 	Issuer                 string         `json:"issuer,omitempty"`
 	Audience               string         `json:"audience,omitempty"`
-	Links                  Links          `json:"links"`
+	Links                  Links          `json:"links,omitzero"`
 	MagicLinkButton        bool           `json:"magic_link_button,omitempty"`
-	Roles                  Roles          `json:"roles"`
+	Roles                  Roles          `json:"roles,omitzero"`
 	Grants                 []string       `json:"grants,omitempty"`
 	Profile                string         `json:"profile,omitempty"`
 	PKCE                   string         `json:"pkce,omitempty"`
 	JWKSURI                string         `json:"jwks_uri,omitempty"`
 	BackchannelLogoutURI   string         `json:"backchannel_logout_uri,omitempty"`
-	Branding               Branding       `json:"branding"`
+	Branding               Branding       `json:"branding,omitzero"`
 	Notifications          bool           `json:"notifications,omitempty"`
 }
 

@@ -112,6 +112,14 @@ func assignJSON(dest any, v value) error {
 	case null:
 		return nil
 	case text:
+		// Nothing is what most lists and objects hold.
+		switch e := p.Elem(); {
+		case v.s == "{}" && e.Kind() == reflect.Struct:
+			return nil
+		case v.s == "[]" && e.Kind() == reflect.Slice:
+			e.Set(reflect.MakeSlice(e.Type(), 0, 0))
+			return nil
+		}
 		return json.Unmarshal([]byte(v.s), dest)
 	}
 	return fmt.Errorf("cannot scan %v as JSON", v.kind)

@@ -5,7 +5,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/asn1"
@@ -30,7 +29,7 @@ func (k Key) Sign(input []byte) ([]byte, error) {
 		return rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:])
 	case *ecdsa.PrivateKey:
 		digest := sha256.Sum256(input)
-		der, err := ecdsa.SignASN1(rand.Reader, key, digest[:])
+		der, err := key.Sign(nil, digest[:], crypto.SHA256) // nil: RFC 6979
 		if err != nil {
 			return nil, err
 		}
