@@ -23,13 +23,13 @@ type Stored struct {
 }
 
 // Dest is where Columns are scanned to; Scanned completes the family after that.
-func (f *Stored) Dest() []any {
-	return []any{&f.ID, &f.hash, db.JSON(&f.recent), &f.UserID, &f.ClientID, &f.SessionID, &f.DeviceID, db.JSON(&f.AMR), &f.times[0], &f.times[1], &f.times[2]}
+func (r *Stored) Dest() []any {
+	return []any{&r.ID, &r.hash, db.JSON(&r.recent), &r.UserID, &r.ClientID, &r.SessionID, &r.DeviceID, db.JSON(&r.AMR), &r.times[0], &r.times[1], &r.times[2]}
 }
 
 // Scanned completes a family whose columns were scanned.
-func (f *Stored) Scanned() {
-	f.CreatedAt, f.UsedAt, f.ExpiresAt = f.times[0].Time, f.times[1].Time, f.times[2].Time
+func (r *Stored) Scanned() {
+	r.CreatedAt, r.UsedAt, r.ExpiresAt = r.times[0].Time, r.times[1].Time, r.times[2].Time
 }
 
 func scan(r db.Row) (f Stored, err error) {
