@@ -75,6 +75,7 @@ var testDoors = []string{
 	"github.com/chromedp/cdproto", "github.com/chromedp/chromedp", "github.com/google/go-cmp",
 	"github.com/throttled/throttled/v2", "pgregory.net/rapid",
 	"github.com/go-jose/go-jose/v4", "github.com/pquerna/otp",
+	"github.com/coreos/go-oidc/v3", "golang.org/x/oauth2",
 }
 
 // pkg is a package as go list shows it.

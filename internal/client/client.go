@@ -35,8 +35,15 @@ type Client struct {
 	Active      bool
 	Policy      Policy
 	HasWebhooks bool
-	CreatedAt   time.Time
-	UpdatedAt   time.Time
+	// Source is how it came to be here. RegistrationHash is that of the token
+	// which manages a client that registered itself, and RefreshedAt when the
+	// document of one that has one was last read.
+	Source           Source
+	RegistrationHash []byte
+	RefreshedAt      time.Time
+
+	CreatedAt time.Time
+	UpdatedAt time.Time
 }
 
 // Tenant owns clients: they share its password policy, and the administrators

@@ -61,6 +61,7 @@ type Policy struct {
 	PKCE                   string         `json:"pkce,omitempty"`
 	JWKSURI                string         `json:"jwks_uri,omitempty"`
 	BackchannelLogoutURI   string         `json:"backchannel_logout_uri,omitempty"`
+	OAuth                  OAuth          `json:"oauth,omitzero"`
 	Branding               Branding       `json:"branding,omitzero"`
 	Notifications          bool           `json:"notifications,omitempty"`
 }
@@ -90,10 +91,12 @@ func (p PasswordPolicy) Stricter(q PasswordPolicy) PasswordPolicy {
 }
 
 // AccessToken is how a client's access tokens are signed. Alg is RS256, ES256,
-// EdDSA or HS256; empty leaves it to the surface that signs.
+// EdDSA or HS256; empty leaves it to the surface that signs. Format is FormatJWT
+// or FormatOpaque, for the provider's own tokens; empty is FormatJWT.
 type AccessToken struct {
 	Lifetime Duration `json:"lifetime,omitempty"`
 	Alg      string   `json:"alg,omitempty"`
+	Format   string   `json:"format,omitempty"`
 }
 
 // RefreshToken is how long a refresh token lives after each rotation, how long

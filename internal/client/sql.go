@@ -12,7 +12,7 @@ import (
 
 // Columns are those of a Row, of clients named c and their tenants named t.
 const (
-	Columns = `c.id, c.key, c.is_console, c.name, c.bundle_id, c.secret_hash, c.active, c.policy, c.has_webhooks, c.created_at, c.updated_at,
+	Columns = `c.id, c.key, c.is_console, c.name, c.bundle_id, c.secret_hash, c.active, c.policy, c.has_webhooks, c.source, c.registration_hash, c.refreshed_at, c.created_at, c.updated_at,
 	c.tenant_id, t.slug, t.name, t.password_policy, t.created_at, t.updated_at`
 	from = ` FROM clients c LEFT JOIN tenants t ON t.id = c.tenant_id`
 )
@@ -20,19 +20,19 @@ const (
 // Row is a client on its way from the database, alone or beside other columns.
 type Row struct {
 	Client
-	times [4]db.Time
+	times [5]db.Time
 }
 
 // Dest is where Columns are scanned to; Scanned completes the client after that.
 func (c *Row) Dest() []any {
-	return []any{&c.ID, &c.Key, &c.Console, &c.Name, &c.BundleID, &c.SecretHash, &c.Active, db.JSON(&c.Policy), &c.HasWebhooks, &c.times[0], &c.times[1],
+	return []any{&c.ID, &c.Key, &c.Console, &c.Name, &c.BundleID, &c.SecretHash, &c.Active, db.JSON(&c.Policy), &c.HasWebhooks, &c.Source, &c.RegistrationHash, &c.times[4], &c.times[0], &c.times[1],
 		&c.Tenant.ID, &c.Tenant.Slug, &c.Tenant.Name, db.JSON(&c.Tenant.Password), &c.times[2], &c.times[3]}
 }
 
 // Scanned completes a client whose columns were scanned.
 func (c *Row) Scanned() {
 	c.Policy = c.Policy.WithDefaults()
-	c.CreatedAt, c.UpdatedAt = c.times[0].Time, c.times[1].Time
+	c.CreatedAt, c.UpdatedAt, c.RefreshedAt = c.times[0].Time, c.times[1].Time, c.times[4].Time
 	c.Tenant.CreatedAt, c.Tenant.UpdatedAt = c.times[2].Time, c.times[3].Time
 }
 
@@ -76,9 +76,10 @@ func List(ctx context.Context, tx *db.Tx, f Filter) ([]Client, int, error) {
 
 // Create stores a new client; db.ErrConflict if its id or key is in use.
 func Create(ctx context.Context, tx *db.Tx, c Client) error {
-	_, err := tx.Exec(ctx, `INSERT INTO clients (id, key, tenant_id, is_console, name, bundle_id, secret_hash, active, policy, has_webhooks, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)`,
-		c.ID, orNull(c.Key), orNull(string(c.Tenant.ID)), c.Console, c.Name, c.BundleID, bytesOrNull(c.SecretHash), c.Active, db.JSON(c.Policy), c.HasWebhooks, db.At(c.CreatedAt))
+	_, err := tx.Exec(ctx, `INSERT INTO clients (id, key, tenant_id, is_console, name, bundle_id, secret_hash, active, policy, has_webhooks,
+		source, registration_hash, refreshed_at, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14)`,
+		c.ID, orNull(c.Key), orNull(string(c.Tenant.ID)), c.Console, c.Name, c.BundleID, bytesOrNull(c.SecretHash), c.Active, db.JSON(c.Policy), c.HasWebhooks,
+		c.Source, bytesOrNull(c.RegistrationHash), db.AtOrNull(c.RefreshedAt), db.At(c.CreatedAt))
 	if err != nil {
 		return fmt.Errorf("create client: %w", err)
 	}

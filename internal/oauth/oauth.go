@@ -13,15 +13,30 @@ import (
 	"sallyport/internal/client"
 	"sallyport/internal/db"
 	"sallyport/internal/fault"
+	"sallyport/internal/jwks"
 	"sallyport/internal/limit"
+	"sallyport/internal/outbound"
 	"sallyport/internal/secret"
 )
 
-// Core holds what the operations need.
+// Core holds what the operations need. Keys verifies what we signed ourselves
+// (ID token hints) and what clients sign with a secret they share with us;
+// Documents reads what clients publish: their keys and their metadata.
 type Core struct {
-	DB  *db.DB
-	Now func() time.Time
-	Key *secret.Key
+	DB        *db.DB
+	Now       func() time.Time
+	Key       *secret.Key
+	Keys      *jwks.Ring
+	Documents *outbound.Documents
+	Settings  Settings
+}
+
+// Settings are the operator's choices. Registration is "open", "token" or
+// "off": who may register clients (RFC 7591). Resources are what tokens may be
+// asked for besides the issuer itself (RFC 8707).
+type Settings struct {
+	Registration string
+	Resources    []string
 }
 
 // GrantClientCredentials is the grant type of RFC 6749 §4.4.

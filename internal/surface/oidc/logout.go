@@ -1,0 +1,5 @@
+package oidc
+
+import "sallyport/internal/wire"
+
+func (a *API) logoutRoutes() []wire.Route { return nil }
