@@ -1,4 +1,4 @@
-# make run    start Sallyport for development: fresh data under .sallyport, loopback only
+# make run    start Sallyport for development: data under .sallyport, loopback only
 # make test   every check and test, on SQLite and PostgreSQL; installs or names what is missing
 #             make test PKG=./internal/wire/...   only these packages, without the other checks
 # make lint   formatting, go vet, golangci-lint, govulncheck
