@@ -68,38 +68,38 @@ func (c *Core) admit(ctx context.Context, tx *db.Tx, p proof) (Outcome, *fault.E
 
 // judge is admit without the record of a refusal.
 func (c *Core) judge(ctx context.Context, tx *db.Tx, p proof, now time.Time) (Outcome, *fault.Error, error) {
-	s, err := standingOf(ctx, tx, p.user.ID, p.client.ID)
+	s, err := client.StandingOf(ctx, tx, p.user.ID, p.client.ID)
 	if err != nil {
 		return Outcome{}, nil, fmt.Errorf("read standing: %w", err)
 	}
-	if p.hash != nil && s.user.PasswordHash != *p.hash {
+	if p.hash != nil && s.User.PasswordHash != *p.hash {
 		// The password was changed while we were verifying the old one.
 		return Outcome{}, fault.New(fault.CredentialsInvalid), nil
 	}
-	if s.enrolment == "" {
+	if s.Enrolment == "" {
 		if refused, err := c.enrol(ctx, tx, p, &s, now); refused != nil || err != nil {
 			return Outcome{}, refused, err
 		}
 	}
 	switch {
-	case s.user.Status != identity.Active, s.enrolment == client.Suspended:
+	case s.User.Status != identity.Active, s.Enrolment == client.Suspended:
 		return Outcome{}, fault.New(fault.EnrolmentSuspended), nil
-	case s.enrolment == client.Pending:
+	case s.Enrolment == client.Pending:
 		return Outcome{}, fault.New(fault.EnrolmentPending), nil
-	case s.factor && !p.second:
+	case s.Factor && !p.second:
 		ch, err := c.challenge(ctx, tx, p, now)
 		return Outcome{Challenge: ch}, nil, err
-	case !s.factor && p.client.Policy.SecondFactor == client.FactorRequired:
+	case !s.Factor && p.client.Policy.SecondFactor == client.FactorRequired:
 		setup, err := c.setup(ctx, tx, p, now)
 		return Outcome{Setup: setup}, nil, err
 	}
-	in, err := c.complete(ctx, tx, p, s.roles, now)
+	in, err := c.complete(ctx, tx, p, s.Roles, now)
 	return Outcome{SignedIn: in}, nil, err
 }
 
 // enrol gives a user without an enrolment the place that the client's
 // registration policy allows.
-func (c *Core) enrol(ctx context.Context, tx *db.Tx, p proof, s *standing, now time.Time) (*fault.Error, error) {
+func (c *Core) enrol(ctx context.Context, tx *db.Tx, p proof, s *client.Standing, now time.Time) (*fault.Error, error) {
 	status := client.Active
 	switch p.client.Policy.Registration {
 	case client.Open:
@@ -114,11 +114,11 @@ func (c *Core) enrol(ctx context.Context, tx *db.Tx, p proof, s *standing, now t
 		return nil, fmt.Errorf("enrol: %w", err)
 	}
 	if !made { // a concurrent sign-in of the same person was first: judge by what it made
-		again, err := standingOf(ctx, tx, p.user.ID, p.client.ID)
+		again, err := client.StandingOf(ctx, tx, p.user.ID, p.client.ID)
 		*s = again
 		return nil, err
 	}
-	s.enrolment, s.roles = status, roles
+	s.Enrolment, s.Roles = status, roles
 	return nil, audit.Record(ctx, tx, now, p.visitor.event(audit.UserEnrolled, p.user, p.client, map[string]any{"status": string(status)}))
 }
 

@@ -67,7 +67,7 @@ func (c *Core) Refresh(ctx context.Context, in RefreshIn) (SignedIn, error) {
 		case reused != nil:
 			return nil
 		}
-		return mayRefresh(p.standing, found.Family, &out)
+		return mayRefresh(p.standing.Standing, found.Family, &out)
 	})
 	if err != nil {
 		return SignedIn{}, err
@@ -94,19 +94,19 @@ func (c *Core) Refresh(ctx context.Context, in RefreshIn) (SignedIn, error) {
 }
 
 // mayRefresh judges whether the family's user still has a place in the client.
-func mayRefresh(s standing, f token.Family, out *SignedIn) error {
+func mayRefresh(s client.Standing, f token.Family, out *SignedIn) error {
 	switch {
-	case s.user.Status != identity.Active, s.enrolment == client.Suspended:
+	case s.User.Status != identity.Active, s.Enrolment == client.Suspended:
 		return fault.New(fault.EnrolmentSuspended)
-	case s.enrolment == "":
+	case s.Enrolment == "":
 		return fault.New(fault.NotEnrolled)
-	case s.enrolment == client.Pending:
+	case s.Enrolment == client.Pending:
 		return fault.New(fault.EnrolmentPending)
 	case out.Client.Policy.SecondFactor == client.FactorRequired && !slices.Contains(f.AMR, session.OTP):
 		// From before the client demanded a second factor: sign in anew.
 		return fault.New(fault.RefreshInvalid)
 	}
-	out.User, out.Roles, out.AMR = s.user, s.roles, f.AMR
+	out.User, out.Roles, out.AMR = s.User, s.Roles, f.AMR
 	return nil
 }
 

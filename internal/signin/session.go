@@ -123,10 +123,10 @@ func (c *Core) resumable(ctx context.Context, tx *db.Tx, cookie string, cl clien
 	} else if err != nil {
 		return s, false, err
 	}
-	st, err := standingOf(ctx, tx, s.UserID, cl.ID)
+	st, err := client.StandingOf(ctx, tx, s.UserID, cl.ID)
 	if err != nil {
 		return s, false, err
 	}
-	owed := st.factor || cl.Policy.SecondFactor == client.FactorRequired
-	return s, st.user.Status == identity.Active && st.enrolment == client.Active && (!owed || s.Has(session.OTP)), nil
+	owed := st.Factor || cl.Policy.SecondFactor == client.FactorRequired
+	return s, st.User.Status == identity.Active && st.Enrolment == client.Active && (!owed || s.Has(session.OTP)), nil
 }
