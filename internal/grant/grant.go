@@ -112,6 +112,5 @@ type Device struct {
 	ExpiresAt time.Time
 }
 
-// ErrReplayed reports a code that was redeemed before. The Grant beside it is
-// the one to end.
+// ErrReplayed reports a code that was redeemed before: the caller ends its grant.
 var ErrReplayed = errors.New("grant: code was redeemed before")

@@ -40,6 +40,8 @@ const (
 	Pending       Purpose = "pending"        // a sign-in proved by an upstream that still owes an invitation
 	Handle        Purpose = "handle"         // carries a finished sign-in across a redirect
 	OperatorSetup Purpose = "operator_setup" // make the first operator
+	Authorization Purpose = "authorization"  // an authorization request that waits for a person
+	PushedRequest Purpose = "pushed_request" // one that a client pushed (RFC 9126)
 )
 
 // MaxData is the greatest size of Secret.Data in bytes.
