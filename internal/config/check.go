@@ -8,6 +8,7 @@ import (
 	"net"
 	netmail "net/mail"
 	"net/netip"
+	"net/textproto"
 	"net/url"
 	"slices"
 	"strconv"
@@ -33,6 +34,7 @@ func (l *loader) check() (Config, error) {
 		Mail:           l.mail(s.Mail),
 		MailFrom:       s.MailFrom,
 		TrustedProxies: l.prefixes("trusted_proxies", s.TrustedProxies),
+		ClientCert:     l.header("client_cert_header", s.ClientCert),
 		OutboundAllow:  l.prefixes("outbound_allow", s.OutboundAllow),
 		Hosts:          l.hosts(s.Hosts, s.PublicURL),
 		Root:           l.root(s.Root),
@@ -66,6 +68,16 @@ func (l *loader) check() (Config, error) {
 		return Config{}, err
 	}
 	return c, nil
+}
+
+// header checks the name of a header that only a proxy may set: one of its own,
+// so that it takes nothing away from requests without a proxy.
+func (l *loader) header(path, given string) string {
+	name := textproto.CanonicalMIMEHeaderKey(given)
+	if given != "" && (!strings.HasPrefix(name, "X-") || strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") != "") {
+		l.mistake(path, "%q is not a header for this; use one like X-Client-Cert, and have the proxy set it on every request", given)
+	}
+	return name
 }
 
 // address checks host:port.

@@ -47,6 +47,7 @@ type Config struct {
 	Mail           secret.Value // an SMTP URL, or "log"
 	MailFrom       string
 	TrustedProxies []netip.Prefix
+	ClientCert     string // header in which a trusted proxy names the client's certificate, or ""
 	OutboundAllow  []netip.Prefix
 	Hosts          map[string]string // host, with its port if that matters, in lower case → surface
 	Root           []string
@@ -74,6 +75,7 @@ type settings struct {
 	Mail           string            `yaml:"mail"`
 	MailFrom       string            `yaml:"mail_from"`
 	TrustedProxies []string          `yaml:"trusted_proxies"`
+	ClientCert     string            `yaml:"client_cert_header"`
 	OutboundAllow  []string          `yaml:"outbound_allow"`
 	Hosts          map[string]string `yaml:"hosts"`
 	Root           []string          `yaml:"root"`

@@ -65,6 +65,7 @@ outbound_allow: [192.168.0.0/16]
 hosts: {am.example.com: accountmaker}
 root: [tofu]
 metrics_listen: 127.0.0.1:9
+client_cert_header: x-client-cert
 log: {format: text, level: debug}
 `
 	c, err := load(file, "DB=postgres://u:p@db/x", "OTHER="+testKey)
@@ -76,6 +77,7 @@ log: {format: text, level: debug}
 		Listen: "127.0.0.1:1", PublicURL: "https://auth.example.com", Database: "postgres://u:p@db/x", Mail: "log",
 		MailFrom:       "Sallyport <no-reply@example.com>",
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+		ClientCert:     "X-Client-Cert",
 		OutboundAllow:  []netip.Prefix{netip.MustParsePrefix("192.168.0.0/16")},
 		Hosts:          map[string]string{"am.example.com": "accountmaker"},
 		Root:           []string{"tofu"}, MetricsListen: "127.0.0.1:9", Log: Log{"text", slog.LevelDebug}, Source: DefaultFile,
@@ -87,7 +89,7 @@ log: {format: text, level: debug}
 		key, "SALLYPORT_LISTEN=:80", "SALLYPORT_PUBLIC_URL=https://b.example", "SALLYPORT_DATABASE=sqlite:b.db",
 		"SALLYPORT_MAIL=smtps://u:p@mail.example:465", "SALLYPORT_MAIL_FROM=a@b.example", "SALLYPORT_TRUSTED_PROXIES=10.0.0.1, 10.0.0.2",
 		"SALLYPORT_OUTBOUND_ALLOW=127.0.0.0/8", `SALLYPORT_HOSTS={"Km.example.com:8443":"keymaster"}`, "SALLYPORT_ROOT=keymaster,tofu",
-		"SALLYPORT_METRICS_LISTEN=:90", "SALLYPORT_LOG_FORMAT=json", "SALLYPORT_LOG_LEVEL=error",
+		"SALLYPORT_METRICS_LISTEN=:90", "SALLYPORT_CLIENT_CERT_HEADER=X-Cert", "SALLYPORT_LOG_FORMAT=json", "SALLYPORT_LOG_LEVEL=error",
 	}
 	if c, err = load(file, env...); err != nil {
 		t.Fatal(err)
@@ -96,6 +98,7 @@ log: {format: text, level: debug}
 	want = Config{
 		Listen: ":80", PublicURL: "https://b.example", Database: "sqlite:b.db", Mail: "smtps://u:p@mail.example:465", MailFrom: "a@b.example",
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32"), netip.MustParsePrefix("10.0.0.2/32")},
+		ClientCert:     "X-Cert",
 		OutboundAllow:  []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		Hosts:          map[string]string{"km.example.com:8443": "keymaster"},
 		Root:           []string{"keymaster", "tofu"}, MetricsListen: ":90", Log: Log{"json", slog.LevelError}, Source: DefaultFile,
@@ -157,6 +160,8 @@ func TestMistakes(t *testing.T) {
 		{"number for text", "database: 12", "", `sallyport.yaml:1: database: must be text; put 12 in quotes`},
 		{"port too large", "listen: 127.0.0.1:70000", "", "listen: "},
 		{"no port", "metrics_listen: 127.0.0.1", "", "metrics_listen: "},
+		{"header of everybody", "client_cert_header: Authorization", "", `"Authorization" is not a header for this`},
+		{"header that is none", "client_cert_header: X-Client Cert", "", "is not a header for this"},
 		{"one address for two listeners", "listen: :80\nmetrics_listen: :80", "", "sallyport.yaml:2: metrics_listen: is the address that listen has"},
 		{"URL with path", "public_url: https://a.example/auth", "", "must be scheme and host only, like https://a.example"},
 		{"URL with query", "public_url: https://a.example/?a", "", "must be scheme and host only"},

@@ -220,7 +220,7 @@ func (s *Server) wrap(m http.Handler) http.Handler {
 	secure := strings.HasPrefix(s.cfg.PublicURL, "https:")
 	h := wire.SecurityHeaders(secure, wire.LimitBody(maxBody, wire.Deadline(requestDeadline, m)))
 	h = wire.Recover(s.log, crash, h)
-	return withVisit(wire.Requests{Trusted: s.cfg.TrustedProxies, Now: s.now, Log: s.log, Observe: s.metrics.observe}.Wrap(h))
+	return withVisit(wire.Requests{Trusted: s.cfg.TrustedProxies, ProxyOnly: s.cfg.ClientCert, Now: s.now, Log: s.log, Observe: s.metrics.observe}.Wrap(h))
 }
 
 // crash answers for a panic that no surface has words for.

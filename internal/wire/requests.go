@@ -17,6 +17,9 @@ import (
 // some contracts put tokens into them.
 type Requests struct {
 	Trusted []netip.Prefix // proxies whose X-Forwarded-For and X-Request-Id count
+	// ProxyOnly is a header that says what only a proxy can know, such as the
+	// client's certificate. It is taken from requests of everybody else.
+	ProxyOnly string
 	Now     func() time.Time
 	Log     *slog.Logger                // access log; nil means none
 	Observe func(context.Context, Done) // told of each request; nil means nobody
@@ -39,6 +42,10 @@ func (q Requests) Wrap(h http.Handler) http.Handler {
 		info := &request{origin: Origin{UserAgent: userAgent(r)}}
 		if addr.IsValid() {
 			info.origin.IP = addr.String()
+		}
+		// Twice is once from the client, added to by a proxy that should replace it.
+		if q.ProxyOnly != "" && (!byProxy || len(r.Header.Values(q.ProxyOnly)) > 1) {
+			r.Header.Del(q.ProxyOnly)
 		}
 		if id := r.Header.Get("X-Request-Id"); byProxy && givenID(id) {
 			info.origin.RequestID = id

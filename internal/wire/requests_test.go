@@ -107,6 +107,29 @@ func TestRequestIDComesFromUsOrATrustedProxy(t *testing.T) {
 	}
 }
 
+func TestProxyOnlyHeaderIsTakenFromEverybodyElse(t *testing.T) {
+	q := Requests{Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, ProxyOnly: "X-Client-Cert", Now: time.Now}
+	for _, c := range []struct {
+		name, peer string
+		sent       []string
+		want       string
+	}{
+		{"by the proxy", "10.0.0.1:1", []string{"cert"}, "cert"},
+		{"by a client", "192.0.2.1:1", []string{"cert"}, ""},
+		{"by both", "10.0.0.1:1", []string{"forged", "cert"}, ""},
+		{"by nobody", "10.0.0.1:1", nil, ""},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
+		r.RemoteAddr = c.peer
+		r.Header["X-Client-Cert"] = c.sent
+		got := "not called"
+		q.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.Header.Get("X-Client-Cert") })).ServeHTTP(httptest.NewRecorder(), r)
+		if got != c.want {
+			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
 func TestUserAgentIsBounded(t *testing.T) {
 	r := httptest.NewRequest("GET", "/", nil)
 	r.Header.Set("User-Agent", "a\x7fb\xffc"+strings.Repeat("é", 300))
