@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"sallyport/internal/client"
@@ -17,6 +18,9 @@ import (
 // Columns are those of a Row, of grants named g.
 const Columns = `g.id, g.client_id, g.user_id, g.session_id, g.subject, g.scope, g.resources, g.claims, g.amr, g.acr, g.binding, g.actor,
 	g.authenticated_at, g.code, g.code_expires_at, g.redeemed_at, g.created_at, g.expires_at`
+
+// bare are the same without the name: RETURNING on SQLite knows no other.
+var bare = strings.ReplaceAll(Columns, "g.", "")
 
 // Row is a grant on its way from the database, alone or beside other columns.
 type Row struct {
@@ -130,7 +134,7 @@ func EndBySession(ctx context.Context, tx *db.Tx, s session.ID) ([]Grant, error)
 	if s == "" {
 		return nil, nil
 	}
-	return db.All(ctx, tx, scan, `DELETE FROM grants AS g WHERE g.session_id = $1 RETURNING `+Columns, s)
+	return db.All(ctx, tx, scan, `DELETE FROM grants WHERE session_id = $1 RETURNING `+bare, s)
 }
 
 // BySession returns what was granted in a session, oldest first.
@@ -141,7 +145,7 @@ func BySession(ctx context.Context, tx *db.Tx, s session.ID) ([]Grant, error) {
 	return db.All(ctx, tx, scan, `SELECT `+Columns+` FROM grants g WHERE g.session_id = $1 ORDER BY g.created_at, g.id`, s)
 }
 
-const consentColumns = `k.user_id, k.client_id, k.scope, k.resources, k.claims, k.created_at, k.updated_at`
+const consentColumns = `user_id, client_id, scope, resources, claims, created_at, updated_at`
 
 func scanConsent(r db.Row) (c Consent, err error) {
 	var created, updated db.Time
@@ -152,19 +156,19 @@ func scanConsent(r db.Row) (c Consent, err error) {
 
 // ConsentOf returns what a user lets a client have, or db.ErrNotFound.
 func ConsentOf(ctx context.Context, tx *db.Tx, u identity.UserID, c client.ID) (Consent, error) {
-	return db.One(ctx, tx, scanConsent, `SELECT `+consentColumns+` FROM consents k WHERE k.user_id = $1 AND k.client_id = $2`, u, c)
+	return db.One(ctx, tx, scanConsent, `SELECT `+consentColumns+` FROM consents WHERE user_id = $1 AND client_id = $2`, u, c)
 }
 
 // ConsentsOf returns all consents of a user, newest first.
 func ConsentsOf(ctx context.Context, tx *db.Tx, u identity.UserID) ([]Consent, error) {
-	return db.All(ctx, tx, scanConsent, `SELECT `+consentColumns+` FROM consents k WHERE k.user_id = $1 ORDER BY k.updated_at DESC, k.client_id`, u)
+	return db.All(ctx, tx, scanConsent, `SELECT `+consentColumns+` FROM consents WHERE user_id = $1 ORDER BY updated_at DESC, client_id`, u)
 }
 
 // PutConsent adds c to what the user lets the client have already.
 func PutConsent(ctx context.Context, tx *db.Tx, c Consent, now time.Time) error {
 	// The conflicting update takes the row before it is read, so that of two
 	// consents at one time neither is lost.
-	had, err := db.One(ctx, tx, scanConsent, `INSERT INTO consents AS k (user_id, client_id, scope, resources, claims, created_at, updated_at)
+	had, err := db.One(ctx, tx, scanConsent, `INSERT INTO consents (`+consentColumns+`)
 		VALUES ($1, $2, $3, $4, $5, $6, $6) ON CONFLICT (user_id, client_id) DO UPDATE SET updated_at = $6 RETURNING `+consentColumns,
 		c.UserID, c.ClientID, db.JSON(nonNil(c.Scope)), db.JSON(nonNil(c.Resources)), db.JSON(nonNil(c.Claims)), db.At(now))
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"sallyport/internal/audit"
 	"sallyport/internal/db"
+	"sallyport/internal/grant"
 	"sallyport/internal/job"
 	"sallyport/internal/limit"
 	"sallyport/internal/onetime"
@@ -46,6 +47,7 @@ var sweeps = []sweep{
 	{"sessions", session.Sweep},
 	{"refresh families", token.Sweep},
 	{"one-time secrets", onetime.Sweep},
+	{"grants", grant.Sweep},
 	{"limits", limit.Sweep},
 	{"audit", before(auditKept, audit.Sweep)},
 	{"webhook deliveries", webhook.Sweep},
