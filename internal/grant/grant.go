@@ -39,8 +39,9 @@ type Binding struct {
 	X5T string `json:"x5t#S256,omitempty"`
 }
 
-// Grant is what one person gave one client at one time. Subject is the sub that
-// the client knows the person by. Claims is the claims parameter (OpenID
+// Grant is what one person gave one client at one time. Issuer is who we are to
+// the client, the iss of the tokens that come of it, and Subject the sub that the
+// client knows the person by. Claims is the claims parameter (OpenID
 // Connect Core §5.5), or nil; Actor the act claim (RFC 8693 §4.1), or nil.
 // AuthenticatedAt is when the person last proved themselves. Of a grant with a
 // code, Code is what the code is bound to, and CodeExpiresAt its end.
@@ -49,6 +50,7 @@ type Grant struct {
 	ClientID        client.ID
 	UserID          identity.UserID
 	SessionID       session.ID
+	Issuer          string
 	Subject         string
 	Scope           []string
 	Resources       []string

@@ -109,7 +109,8 @@ func TestGrantComesBackAsItWasStored(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		u, c := pair(t, d)
 		full := create(t, d, u, c, "code", func(g *grant.Grant) {
-			g.SessionID, g.Scope, g.Resources = "s1", []string{"openid", "offline_access"}, []string{"https://api.example.com"}
+			g.SessionID, g.Issuer = "s1", "https://auth.example.com"
+			g.Scope, g.Resources = []string{"openid", "offline_access"}, []string{"https://api.example.com"}
 			g.Claims, g.Actor = json.RawMessage(`{"userinfo":{"email":null}}`), json.RawMessage(`{"sub":"a"}`)
 			g.Binding = grant.Binding{JKT: "j", X5T: "x"}
 			g.Code = grant.Code{RedirectURI: "https://app/cb", RedirectURIGiven: true, Challenge: "ch", ChallengeMethod: "S256", Nonce: "n", JKT: "j"}
@@ -252,6 +253,12 @@ func TestGrantsEndWithTheirSessionOrClient(t *testing.T) {
 		create(t, d, u, c, "c", in("s2"))
 		create(t, d, u, c, "d", nil)
 		create(t, d, other, c, "e", nil)
+		for _, cl := range []client.ID{c, ""} {
+			of := must(t, d, func(ctx context.Context, tx *db.Tx) ([]grant.Grant, error) { return grant.ByUser(ctx, tx, u, cl) })
+			if len(of) != 4 || of[0].ID != a.ID {
+				t.Errorf("of the user in %q: got %v, want 4 from %s", cl, of, a.ID)
+			}
+		}
 		listed := must(t, d, func(ctx context.Context, tx *db.Tx) ([]grant.Grant, error) { return grant.BySession(ctx, tx, "s1") })
 		ended := must(t, d, func(ctx context.Context, tx *db.Tx) ([]grant.Grant, error) { return grant.EndBySession(ctx, tx, "s1") })
 		if len(listed) != 2 || len(ended) != 2 || listed[0].ID != a.ID || listed[1].ID != b.ID || ended[0].ClientID != c {

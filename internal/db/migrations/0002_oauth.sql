@@ -8,6 +8,7 @@ CREATE TABLE grants (
   client_id        TEXT NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
   user_id          TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
   session_id       TEXT NOT NULL,
+  issuer           TEXT NOT NULL,
   subject          TEXT NOT NULL,
   scope            TEXT NOT NULL,
   resources        TEXT NOT NULL,
