@@ -37,9 +37,11 @@ const MaxJWT = 16 << 10
 
 // JWT is a verified JWT. Type is its typ, for the caller to compare where
 // tokens of several kinds are signed with one key (RFC 8725 §3.11). Payload is
-// the JSON of its claims; it may be shared and is not to be changed.
+// the JSON of its claims; it may be shared and is not to be changed. Key is the
+// key of ours that verified it, if one did.
 type JWT struct {
 	Type    string
+	Alg     string
 	Payload []byte
 	Key     jwks.Key
 }
@@ -116,7 +118,7 @@ func Verify(r *jwks.Ring, c client.ID, algs []string, raw string) (JWT, error) {
 	if err != nil {
 		return JWT{}, err
 	}
-	return JWT{Type: h.Typ, Payload: payload, Key: k}, nil
+	return JWT{Type: h.Typ, Alg: h.Alg, Payload: payload, Key: k}, nil
 }
 
 // verify checks the signature with a key of one algorithm (RFC 8725 §3.1).
@@ -132,9 +134,21 @@ func verify(alg string, public any, raw string) (payload []byte, err error) {
 }
 
 // parseHeader checks the outer form of a JWT and returns its header, still
-// unverified. base64url is taken in its canonical form only, because Go's
-// decoder otherwise skips line ends and ignores trailing bits.
+// unverified, unless that has one of the members that are refused.
 func parseHeader(raw string) (h header, ok bool) {
+	h, ok = readHeader(raw)
+	return h, ok && h.JWK == nil && !h.rules()
+}
+
+// rules reports whether the header names other rules or a key from elsewhere.
+func (h header) rules() bool {
+	return h.Crit != nil || h.B64 != nil || h.JKU != nil || h.X5U != nil || h.X5C != nil
+}
+
+// readHeader is parseHeader before it judges the members. base64url is taken in
+// its canonical form only, because Go's decoder otherwise skips line ends and
+// ignores trailing bits.
+func readHeader(raw string) (h header, ok bool) {
 	if len(raw) > MaxJWT || strings.Count(raw, ".") != 2 || strings.ContainsAny(raw, "\r\n") {
 		return h, false
 	}
@@ -149,15 +163,8 @@ func parseHeader(raw string) (h header, ok bool) {
 		}
 	}
 	// This decoder knows no member twice and no other case of its name.
-	if err := strict.Unmarshal(first, &h); err != nil {
-		return h, false
-	}
-	for _, refused := range []strict.RawMessage{h.Crit, h.B64, h.JKU, h.JWK, h.X5U, h.X5C} {
-		if refused != nil {
-			return h, false
-		}
-	}
-	return h, true
+	err := strict.Unmarshal(first, &h)
+	return h, err == nil
 }
 
 // keyOf returns the key that a header names. Without a kid it is the client's
