@@ -82,7 +82,7 @@ func TestTokenFromBeforeTheOwnerCameProvesNothing(t *testing.T) {
 		if err := r.SignIn.RequestMagicLink(t.Context(), signin.MagicLinkIn{ClientID: app.ID, Email: "victim@example.com", Visitor: visitor}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := r.SignIn.MagicLink(t.Context(), mailed(t, r, "victim@example.com"), signin.Limits{}, visitor); err != nil {
+		if _, err := r.SignIn.MagicLink(t.Context(), signin.SpendLinkIn{Token: mailed(t, r, "victim@example.com"), Visitor: visitor}); err != nil {
 			t.Fatal(err)
 		}
 		if err := r.Self.ChangePassword(t.Context(), mallory, tries(self.Proof{}), "mallory is back"); !fault.Is(err, fault.ProofRequired) {

@@ -24,6 +24,7 @@ type proof struct {
 	amr     []string
 	method  string // as the audit log and webhooks name it
 	device  string
+	request string // the request that the sign-in is for, or ""
 	visitor Visitor
 	// second is set once a second factor was proved too.
 	second bool
@@ -42,6 +43,7 @@ type challengeData struct {
 	AMR         []string `json:"amr"`
 	Method      string   `json:"method"`
 	DeviceID    string   `json:"device_id,omitempty"`
+	Request     string   `json:"request,omitempty"`
 	Sessionless bool     `json:"sessionless,omitempty"`
 }
 
@@ -86,6 +88,10 @@ func (c *Core) judge(ctx context.Context, tx *db.Tx, p proof, now time.Time) (Ou
 		return Outcome{}, fault.New(fault.EnrolmentSuspended), nil
 	case s.Enrolment == client.Pending:
 		return Outcome{}, fault.New(fault.EnrolmentPending), nil
+	case p.sessionless && p.request != "":
+		// A code that was handed over starts no session, and without one there
+		// is nothing to be had for a request: they are in, and sign in next.
+		return Outcome{SignedIn: &SignedIn{User: p.user, Client: p.client, Roles: s.Roles, Request: p.request}}, nil, nil
 	case s.Factor && !p.second:
 		ch, err := c.challenge(ctx, tx, p, now)
 		return Outcome{Challenge: ch}, nil, err
@@ -124,7 +130,7 @@ func (c *Core) enrol(ctx context.Context, tx *db.Tx, p proof, s *client.Standing
 
 // challenge stores what was proved until the second factor comes.
 func (c *Core) challenge(ctx context.Context, tx *db.Tx, p proof, now time.Time) (*Challenge, error) {
-	data, err := json.Marshal(challengeData{AMR: p.amr, Method: p.method, DeviceID: p.device, Sessionless: p.sessionless})
+	data, err := json.Marshal(challengeData{AMR: p.amr, Method: p.method, DeviceID: p.device, Request: p.request, Sessionless: p.sessionless})
 	if err != nil {
 		return nil, err
 	}
@@ -155,9 +161,9 @@ func (c *Core) startSession(ctx context.Context, tx *db.Tx, p proof, partial boo
 }
 
 // complete ends a sign-in that passed every gate: a session, a refresh-token
-// family, an audit entry.
+// family unless a request decides what there will be, an audit entry.
 func (c *Core) complete(ctx context.Context, tx *db.Tx, p proof, roles []string, now time.Time) (*SignedIn, error) {
-	in := &SignedIn{User: p.user, Client: p.client, Roles: roles, AMR: slices.Clone(p.amr), AuthenticatedAt: now}
+	in := &SignedIn{User: p.user, Client: p.client, Roles: roles, AMR: slices.Clone(p.amr), Request: p.request, AuthenticatedAt: now}
 	if p.sessionless && !p.second {
 		in.AuthenticatedAt = time.Time{} // a code that was handed over proves no person
 	}
@@ -171,12 +177,14 @@ func (c *Core) complete(ctx context.Context, tx *db.Tx, p proof, roles []string,
 			return nil, err
 		}
 	}
-	in.Refresh, err = token.Issue(ctx, tx, c.Key, token.Family{
-		UserID: p.user.ID, ClientID: p.client.ID, SessionID: id, DeviceID: p.device, AMR: p.amr,
-		ExpiresAt: p.client.Policy.RefreshExpiry(now),
-	}, now)
-	if err != nil {
-		return nil, err
+	if p.request == "" {
+		in.Refresh, err = token.Issue(ctx, tx, c.Key, token.Family{
+			UserID: p.user.ID, ClientID: p.client.ID, SessionID: id, DeviceID: p.device, AMR: p.amr,
+			ExpiresAt: p.client.Policy.RefreshExpiry(now),
+		}, now)
+		if err != nil {
+			return nil, err
+		}
 	}
 	err = audit.Record(ctx, tx, now, p.visitor.event(audit.UserLogin, p.user, p.client, map[string]any{"method": p.method, "amr": p.amr}))
 	return in, err

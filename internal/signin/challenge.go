@@ -16,10 +16,12 @@ import (
 	"sallyport/internal/totp"
 )
 
-// ChallengeIn answers a challenge. Tries is the surface's limit on wrong
-// codes; its key is filled in with the user.
+// ChallengeIn answers a challenge. Request is the one that the sign-in was begun
+// for. Tries is the surface's limit on wrong codes; its key is filled in with
+// the user.
 type ChallengeIn struct {
 	Secret  string
+	Request string
 	Code    string // a TOTP code, or a backup code
 	Tries   limit.Rule
 	Visitor Visitor
@@ -41,6 +43,9 @@ func (c *Core) Challenge(ctx context.Context, in ChallengeIn) (Outcome, error) {
 		var first challengeData
 		if err := json.Unmarshal(ch.Data, &first); err != nil {
 			return nil, err
+		}
+		if first.Request != in.Request {
+			return fault.New(fault.ChallengeInvalid), nil
 		}
 		user, err := identity.ByID(ctx, tx, ch.UserID)
 		if err != nil {
@@ -84,7 +89,7 @@ func (c *Core) Challenge(ctx context.Context, in ChallengeIn) (Outcome, error) {
 		var refused *fault.Error
 		out, refused, err = c.admit(ctx, tx, proof{
 			user: user, client: cl, amr: append(first.AMR, session.OTP), method: first.Method, device: first.DeviceID,
-			visitor: in.Visitor, second: true, sessionless: first.Sessionless,
+			request: in.Request, visitor: in.Visitor, second: true, sessionless: first.Sessionless,
 		})
 		return refused, err
 	})

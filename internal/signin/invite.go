@@ -22,6 +22,7 @@ type InviteIn struct {
 	Email       string
 	DisplayName string
 	Password    string
+	Request     string
 	Failures    []limit.Rule
 	Visitor     Visitor
 }
@@ -76,7 +77,7 @@ func (c *Core) AcceptInvite(ctx context.Context, in InviteIn) (Outcome, error) {
 		var refused *fault.Error
 		out, refused, err = c.admit(ctx, tx, proof{
 			user: user, client: plan.client, amr: []string{session.InviteBy}, method: session.InviteBy,
-			visitor: in.Visitor, sessionless: !plan.new,
+			request: in.Request, visitor: in.Visitor, sessionless: !plan.new,
 		})
 		return refused, err
 	})

@@ -17,11 +17,12 @@ import (
 )
 
 // MagicLinkIn asks for a link that signs in. RedirectURI, if given, must be a
-// registered one and is where the link ends up.
+// registered one and is where the link ends up; a Request says so itself.
 type MagicLinkIn struct {
 	ClientID    client.ID
 	Email       string
 	RedirectURI string
+	Request     string
 	Limits      []limit.Rule
 	Visitor     Visitor
 }
@@ -50,13 +51,14 @@ func (c *Core) RequestMagicLink(ctx context.Context, in MagicLinkIn) error {
 		if err := takeIn(ctx, tx, c.Now(), in.Limits...); err != nil {
 			return err
 		}
-		return c.queue(ctx, tx, JobMagicLink, address{ClientID: in.ClientID, Email: email, Base: in.Visitor.Base, RedirectURI: in.RedirectURI})
+		return c.queue(ctx, tx, JobMagicLink, address{ClientID: in.ClientID, Email: email, Base: in.Visitor.Base, RedirectURI: in.RedirectURI, Request: in.Request})
 	})
 }
 
 // magicLink is what a link remembers.
 type magicLink struct {
 	RedirectURI string `json:"redirect_uri,omitempty"`
+	Request     string `json:"request,omitempty"`
 }
 
 // SendMagicLink is the job behind RequestMagicLink. A mail is due if the user
@@ -87,7 +89,7 @@ func (c *Core) SendMagicLink(ctx context.Context, payload []byte) error {
 				return err
 			}
 		}
-		data, err := json.Marshal(magicLink{RedirectURI: to.RedirectURI})
+		data, err := json.Marshal(magicLink{RedirectURI: to.RedirectURI, Request: to.Request})
 		if err != nil {
 			return err
 		}
@@ -99,70 +101,92 @@ func (c *Core) SendMagicLink(ctx context.Context, payload []byte) error {
 			return err
 		}
 		d := brand(cl, u)
-		page := to.Base + "/auth/magic-link/verify"
-		if cl.Policy.MagicLinkButton {
+		own, page := cl.Policy.Links.MagicLink, to.Base+"/auth/magic-link/verify"
+		if to.Request != "" {
+			own = "" // a page of the client's knows nothing of the request
+		}
+		if to.Request != "" || cl.Policy.MagicLinkButton {
 			page = to.Base + "/magic-link"
 		}
-		d.Link = link(cl.Policy.Links.MagicLink, page, raw)
+		d.Link = link(own, page, raw)
 		d.Minutes = int(MagicLinkLifetime.Minutes())
 		return c.queueMail(ctx, tx, mail.MagicLink, to.Email, d)
 	})
 }
 
-// MagicLinkOut is where a spent link leads. Client and RedirectURI are set
-// whenever the link was one of ours, also beside a fault.
+// SpendLinkIn spends a mailed link. Request is the one that the link was asked
+// for in, as MagicLinkTarget tells.
+type SpendLinkIn struct {
+	Token   string
+	Request string
+	Limits  Limits
+	Visitor Visitor
+}
+
+// MagicLinkOut is where a spent link leads. Client and RedirectURI, or Request,
+// are set whenever the link was one of ours, also beside a fault.
 type MagicLinkOut struct {
 	Outcome
 	Client      client.Client
 	RedirectURI string
+	Request     string
 }
 
 // MagicLink spends a link and signs its reader in: they have proved that they
 // read the address's mail. A new address becomes a user where the client is
-// open to that.
-func (c *Core) MagicLink(ctx context.Context, raw string, limits Limits, v Visitor) (MagicLinkOut, error) {
-	if err := c.take(ctx, limits.Count...); err != nil {
+// open to that. A link of another request is none, and is used up all the same.
+func (c *Core) MagicLink(ctx context.Context, in SpendLinkIn) (MagicLinkOut, error) {
+	if err := c.take(ctx, in.Limits.Count...); err != nil {
 		return MagicLinkOut{}, err
 	}
 	var out MagicLinkOut
 	err := c.write(ctx, func(ctx context.Context, tx *db.Tx) (*fault.Error, error) {
 		out = MagicLinkOut{}
-		s, err := onetime.Spend(ctx, tx, onetime.MagicLink, raw, c.Now())
+		s, err := onetime.Spend(ctx, tx, onetime.MagicLink, in.Token, c.Now())
 		if errors.Is(err, db.ErrNotFound) {
-			return out.expired(ctx, tx, raw)
+			return out.expired(ctx, tx, in.Token)
 		} else if err != nil {
 			return nil, err
 		}
 		if refused, err := out.target(ctx, tx, s); refused != nil || err != nil {
 			return refused, err
 		}
-		user, err := identity.ByEmail(ctx, tx, s.Email)
-		switch {
-		case errors.Is(err, db.ErrNotFound):
-			if out.Client.Policy.Registration == client.Invite {
-				return fault.New(fault.NotEnrolled), nil
-			}
-			u := newUser(s.Email, "", "", c.Now())
-			u.EmailVerified = true
-			if user, err = c.create(ctx, tx, out.Client, u, client.MethodMagicLink, v); err != nil {
-				return nil, err
-			}
-		case err != nil:
-			return nil, err
-		case s.UserID != "" && s.UserID != user.ID: // the address went to somebody else since
+		if out.Request != in.Request {
 			return fault.New(fault.MagicLinkInvalid), nil
-		default:
-			if user, err = c.prove(ctx, tx, user, s.Email, v); err != nil {
-				return nil, err
-			}
 		}
-		var refused *fault.Error
-		out.Outcome, refused, err = c.admit(ctx, tx, proof{
-			user: user, client: out.Client, amr: []string{session.Magic}, method: client.MethodMagicLink, visitor: v,
-		})
-		return refused, err
+		return out.admit(ctx, tx, c, s, in.Visitor)
 	})
 	return out, err
+}
+
+// admit finds or makes who reads the mail of a spent link, and admits them.
+func (out *MagicLinkOut) admit(ctx context.Context, tx *db.Tx, c *Core, s onetime.Secret, v Visitor) (*fault.Error, error) {
+	user, err := identity.ByEmail(ctx, tx, s.Email)
+	switch {
+	case errors.Is(err, db.ErrNotFound):
+		if out.Client.Policy.Registration == client.Invite {
+			return fault.New(fault.NotEnrolled), nil
+		}
+		u := newUser(s.Email, "", "", c.Now())
+		u.EmailVerified = true
+		if user, err = c.create(ctx, tx, out.Client, u, client.MethodMagicLink, v); err != nil {
+			return nil, err
+		}
+	case err != nil:
+		return nil, err
+	case s.UserID != "" && s.UserID != user.ID: // the address went to somebody else since
+		return fault.New(fault.MagicLinkInvalid), nil
+	default:
+		if user, err = c.prove(ctx, tx, user, s.Email, v); err != nil {
+			return nil, err
+		}
+	}
+	var refused *fault.Error
+	out.Outcome, refused, err = c.admit(ctx, tx, proof{
+		user: user, client: out.Client, amr: []string{session.Magic}, method: client.MethodMagicLink,
+		request: out.Request, visitor: v,
+	})
+	return refused, err
 }
 
 // MagicLinkTarget tells which client a live link is for without spending it.
@@ -210,10 +234,13 @@ func (out *MagicLinkOut) target(ctx context.Context, tx *db.Tx, s onetime.Secret
 	} else if err != nil {
 		return nil, err
 	}
+	if out.Client, out.Request = cl, data.Request; data.Request != "" {
+		return nil, nil
+	}
 	uri, ok := cl.RedirectURI(data.RedirectURI)
 	if !ok { // unregistered since the link was mailed
 		uri, _ = cl.RedirectURI("")
 	}
-	out.Client, out.RedirectURI = cl, uri
+	out.RedirectURI = uri
 	return nil, nil
 }

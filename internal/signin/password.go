@@ -30,6 +30,7 @@ type PasswordIn struct {
 	Email    string
 	Password string
 	DeviceID string // of the caller's choosing; shown in session lists
+	Request  string
 	Limits   Limits
 	Visitor  Visitor
 }
@@ -75,7 +76,7 @@ func (c *Core) Password(ctx context.Context, in PasswordIn) (Outcome, error) {
 		}
 		out, refused, err = c.admit(ctx, tx, proof{
 			user: user, client: cl, amr: []string{session.Password}, method: client.MethodPassword,
-			device: in.DeviceID, visitor: in.Visitor, hash: &current,
+			device: in.DeviceID, request: in.Request, visitor: in.Visitor, hash: &current,
 		})
 		return refused, err
 	})

@@ -109,7 +109,7 @@ func TestMagicLinkSignsInOnce(t *testing.T) {
 		}
 		raw := token(t, r, "jane@example.com")
 		one(t, race(t, func(int) error {
-			_, err := r.SignIn.MagicLink(context.Background(), raw, signin.Limits{}, visitor)
+			_, err := r.SignIn.MagicLink(context.Background(), signin.SpendLinkIn{Token: raw, Visitor: visitor})
 			return err
 		}, fault.MagicLinkInvalid))
 	})

@@ -35,13 +35,16 @@ type address struct {
 	Email       string    `json:"email"`
 	Base        string    `json:"base"`
 	RedirectURI string    `json:"redirect_uri,omitempty"`
+	Request     string    `json:"request,omitempty"`
 }
 
 // ForgotIn asks for a reset link. Limits are answered with a fault; Silent
-// ones only keep the mail from being sent.
+// ones only keep the mail from being sent. Our own page leads back to the
+// Request once the password is set.
 type ForgotIn struct {
 	ClientID client.ID
 	Email    string
+	Request  string
 	Limits   Limits
 	Silent   []limit.Rule
 	Visitor  Visitor
@@ -61,7 +64,7 @@ func (c *Core) ForgotPassword(ctx context.Context, in ForgotIn) error {
 		if err := takeIn(ctx, tx, c.Now(), in.Silent...); err != nil {
 			return err
 		}
-		return c.queue(ctx, tx, JobRecover, address{ClientID: in.ClientID, Email: email, Base: in.Visitor.Base})
+		return c.queue(ctx, tx, JobRecover, address{ClientID: in.ClientID, Email: email, Base: in.Visitor.Base, Request: in.Request})
 	})
 	if fault.Is(err, fault.RateLimited) {
 		return nil
@@ -93,6 +96,9 @@ func (c *Core) Recover(ctx context.Context, payload []byte) error {
 		}
 		d := brand(cl, u)
 		d.Link = link(cl.Policy.Links.ResetPassword, to.Base+"/reset-password", raw)
+		if to.Request != "" && cl.Policy.Links.ResetPassword == "" {
+			d.Link = WithQuery(d.Link, "request", to.Request)
+		}
 		d.Minutes = int(ResetLifetime.Minutes())
 		return c.queueMail(ctx, tx, mail.ResetPassword, to.Email, d)
 	})

@@ -13,6 +13,12 @@
 // and each operation has three beats: read what is needed, think with no
 // transaction open (hashing), write once and re-check what was relied on.
 //
+// A sign-in may be for a request: an authorization request that waits for it
+// (package oauth), named by its handle, which is no more to this package than a
+// text. Such a sign-in ends with a session and no tokens: what the client gets
+// is the request's to say. What was begun for a request, a challenge or a mailed
+// link, ends in it and nowhere else.
+//
 // Access tokens are not made here: their claims are part of a surface.
 package signin
 
@@ -62,7 +68,9 @@ type Visitor struct {
 }
 
 // SignedIn is a completed sign-in. Refresh is the refresh token; Session is
-// the value of the session cookie to set, or "" to set none.
+// the value of the session cookie to set, or "" to set none. Request is the
+// request that it was for, and then Refresh is empty; without a Session beside
+// it (an invitation was accepted) the sign-in itself is yet to come.
 type SignedIn struct {
 	User    identity.User
 	Client  client.Client
@@ -70,6 +78,7 @@ type SignedIn struct {
 	AMR     []string
 	Refresh string
 	Session string
+	Request string
 	// AuthenticatedAt is when the person proved themselves; zero after a
 	// refresh, which proves nothing.
 	AuthenticatedAt time.Time

@@ -26,6 +26,7 @@ type SignUpIn struct {
 	Email       string
 	Password    string
 	DisplayName string
+	Request     string
 	Limits      Limits
 	Visitor     Visitor
 }
@@ -72,7 +73,8 @@ func (c *Core) SignUp(ctx context.Context, in SignUpIn) (Outcome, error) {
 		}
 		var refused *fault.Error
 		out, refused, err = c.admit(ctx, tx, proof{
-			user: user, client: cl, amr: []string{session.Password}, method: client.MethodPassword, visitor: in.Visitor,
+			user: user, client: cl, amr: []string{session.Password}, method: client.MethodPassword,
+			request: in.Request, visitor: in.Visitor,
 		})
 		if refused != nil && refused.Code == fault.EnrolmentPending {
 			out, refused = Outcome{Pending: true}, nil

@@ -91,8 +91,9 @@ func (a *API) magicLinkVerify(w http.ResponseWriter, r *http.Request) {
 		wire.WriteJSON(w, http.StatusServiceUnavailable, plainError{"Not available for prefetch"})
 		return
 	}
-	raw := wire.Query(r).String("token")
-	out, err := a.SignIn.MagicLink(r.Context(), raw, MagicVerifyLimits(wire.OriginOf(r.Context())), visitor(r))
+	out, err := a.SignIn.MagicLink(r.Context(), signin.SpendLinkIn{
+		Token: wire.Query(r).String("token"), Limits: MagicVerifyLimits(wire.OriginOf(r.Context())), Visitor: visitor(r),
+	})
 	a.arrive(w, r, out.Outcome, out.Client, out.RedirectURI, err)
 }
 

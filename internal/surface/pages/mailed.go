@@ -52,7 +52,9 @@ func (p *Pages) magicLink(w http.ResponseWriter, r *http.Request) {
 // postMagicLinkSpend signs in by the link. What goes wrong is said on the
 // sign-in page of the link's application, if it is known.
 func (p *Pages) postMagicLinkSpend(w http.ResponseWriter, r *http.Request, in *wire.Params) {
-	out, err := p.SignIn.MagicLink(r.Context(), in.String("token"), p.Flow.Limits.MagicVerify(wire.OriginOf(r.Context())), visitor(r))
+	out, err := p.SignIn.MagicLink(r.Context(), signin.SpendLinkIn{
+		Token: in.String("token"), Limits: p.Flow.Limits.MagicVerify(wire.OriginOf(r.Context())), Visitor: visitor(r),
+	})
 	t := target{AppID: string(out.Client.ID), RedirectURI: out.RedirectURI}
 	switch {
 	case err != nil && t.AppID == "":
