@@ -8,6 +8,7 @@
 //
 //	Create ──► Peek (as often as wanted: shows a page, checks a form)
 //	   │         │
+//	   │         ├──► Replace  it came a step further, under the same name
 //	   │         ├──► Try   a wrong answer was given; the last one allowed ends it
 //	   │         └──► Spend the one winner gets the row, everybody else ErrNotFound
 //	   └──► Keep, EndAll, Sweep, or the end of its user or client

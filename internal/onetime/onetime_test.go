@@ -367,6 +367,38 @@ func TestSecretEndsWithItsUserOrClient(t *testing.T) {
 	})
 }
 
+func TestReplacedSecretIsAnother(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		u, c := newUser(t, d, "jane@example.com"), newClient(t, d)
+		raw := create(t, d, onetime.Secret{Purpose: onetime.PushedRequest, ClientID: c, ExpiresAt: now.Add(time.Minute)}, now)
+		next := onetime.Secret{Purpose: onetime.Authorization, UserID: u, Data: json.RawMessage(`{"a":1}`), ExpiresAt: now.Add(time.Hour)}
+		replace := func(at time.Time, data string) error {
+			_, err := write(t, d, func(ctx context.Context, tx *db.Tx) (any, error) {
+				next.Data = json.RawMessage(data)
+				return nil, onetime.Replace(ctx, tx, onetime.PushedRequest, raw, next, at)
+			})
+			return err
+		}
+		if err := replace(now.Add(time.Minute), `{}`); !errors.Is(err, db.ErrNotFound) {
+			t.Errorf("at its end: got %v, want ErrNotFound", err)
+		}
+		if err := replace(now, `{`); !errors.Is(err, onetime.ErrData) {
+			t.Errorf("bad data: got %v, want ErrData", err)
+		}
+		if won := race(t, 100, func() error { return replace(now, `{"a":1}`) }); won != 1 {
+			t.Errorf("%d callers replaced it, want 1", won)
+		}
+		if _, err := peek(t, d, onetime.PushedRequest, raw, now); !errors.Is(err, db.ErrNotFound) {
+			t.Errorf("by its old purpose: got %v, want ErrNotFound", err)
+		}
+		got, err := peek(t, d, onetime.Authorization, raw, now.Add(59*time.Minute))
+		if err != nil || got.UserID != u || got.ClientID != c || string(got.Data) != `{"a":1}` {
+			t.Errorf("got %+v, %v", got, err)
+		}
+	})
+}
+
 func TestCreateRefusesBadData(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {

@@ -63,6 +63,27 @@ func Spend(ctx context.Context, tx *db.Tx, p Purpose, raw string, now time.Time)
 		secret.Hash(raw), p, db.At(now))
 }
 
+// Replace gives the live secret raw of purpose from another purpose, user, data
+// and end, those of s: it has come a step further, under the same name. Fails
+// with ErrData, or db.ErrNotFound.
+func Replace(ctx context.Context, tx *db.Tx, from Purpose, raw string, s Secret, now time.Time) error {
+	if len(s.Data) > MaxData || s.Data != nil && !json.Valid(s.Data) {
+		return ErrData
+	}
+	if !wellFormed(raw) {
+		return db.ErrNotFound
+	}
+	n, err := tx.Exec(ctx, `UPDATE onetime_secrets SET purpose = $4, user_id = $5, data = $6, expires_at = $7 WHERE hash = $1 AND purpose = $2 AND expires_at > $3`,
+		secret.Hash(raw), from, db.At(now), s.Purpose, orNull(s.UserID), string(s.Data), db.At(s.ExpiresAt))
+	if err != nil {
+		return fmt.Errorf("replace one-time secret: %w", err)
+	}
+	if n == 0 {
+		return db.ErrNotFound
+	}
+	return nil
+}
+
 // Try counts one wrong answer given with the secret raw and returns the secret
 // with the new count; the answer that brings it to most also ends the secret.
 // db.ErrNotFound means that it is gone, ended by another wrong answer perhaps.
