@@ -106,6 +106,12 @@ func Redeem(ctx context.Context, tx *db.Tx, id ID, until, now time.Time) error {
 	return ErrReplayed
 }
 
+// Bind notes the key that the tokens of a grant are bound to.
+func Bind(ctx context.Context, tx *db.Tx, id ID, b Binding) error {
+	_, err := tx.Exec(ctx, `UPDATE grants SET binding = $2 WHERE id = $1`, id, db.JSON(b))
+	return err
+}
+
 // Extend lets a grant live until the time given, if that is later than what it
 // has; db.ErrNotFound if it has ended.
 func Extend(ctx context.Context, tx *db.Tx, id ID, until time.Time) error {

@@ -12,7 +12,7 @@ import (
 )
 
 // Columns are those of a Stored, of refresh_families named f.
-const Columns = `f.id, f.hash, f.recent, f.user_id, f.client_id, f.session_id, f.device_id, f.amr, f.created_at, f.used_at, f.expires_at`
+const Columns = `f.id, f.hash, f.recent, f.user_id, f.client_id, f.session_id, f.device_id, f.amr, f.grant_id, f.created_at, f.used_at, f.expires_at`
 
 // Stored is a family with what decides about a presented token.
 type Stored struct {
@@ -24,7 +24,7 @@ type Stored struct {
 
 // Dest is where Columns are scanned to; Scanned completes the family after that.
 func (r *Stored) Dest() []any {
-	return []any{&r.ID, &r.hash, db.JSON(&r.recent), &r.UserID, &r.ClientID, &r.SessionID, &r.DeviceID, db.JSON(&r.AMR), &r.times[0], &r.times[1], &r.times[2]}
+	return []any{&r.ID, &r.hash, db.JSON(&r.recent), &r.UserID, &r.ClientID, &r.SessionID, &r.DeviceID, db.JSON(&r.AMR), &r.GrantID, &r.times[0], &r.times[1], &r.times[2]}
 }
 
 // Scanned completes a family whose columns were scanned.
@@ -48,9 +48,9 @@ func sweepAt(expires time.Time) int64 {
 // insert stores a new family, and reports false if its id is taken.
 func insert(ctx context.Context, tx *db.Tx, f Family, hash []byte) (bool, error) {
 	n, err := tx.Exec(ctx, `INSERT INTO refresh_families
-		(id, hash, recent, user_id, client_id, session_id, device_id, amr, created_at, used_at, expires_at, sweep_at)
-		VALUES ($1, $2, '[]', $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (id) DO NOTHING`,
-		f.ID, hash, f.UserID, f.ClientID, f.SessionID, f.DeviceID, db.JSON(f.AMR),
+		(id, hash, recent, user_id, client_id, session_id, device_id, amr, grant_id, created_at, used_at, expires_at, sweep_at)
+		VALUES ($1, $2, '[]', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (id) DO NOTHING`,
+		f.ID, hash, f.UserID, f.ClientID, f.SessionID, f.DeviceID, db.JSON(f.AMR), orNull(f.GrantID),
 		db.At(f.CreatedAt), db.At(f.UsedAt), db.At(f.ExpiresAt), sweepAt(f.ExpiresAt))
 	if err != nil {
 		return false, fmt.Errorf("issue refresh token: %w", err)
@@ -76,6 +76,17 @@ func replace(ctx context.Context, tx *db.Tx, f Found, hash []byte, recent []int6
 	return n == 1, err
 }
 
+// Prolong lets a family live until expires without replacing its Current token,
+// where what is bound to a key need not be rotated (FAPI 2.0 §5.3.2.1). Fails
+// with ErrUnknown if the family has ended, or was rotated meanwhile.
+func Prolong(ctx context.Context, tx *db.Tx, f Found, expires, now time.Time) error {
+	ok, err := replace(ctx, tx, f, f.raw.hash(), f.recent, expires, now)
+	if err == nil && !ok {
+		err = ErrUnknown
+	}
+	return err
+}
+
 // End ends a family. Ending one that has ended is no error. This and its
 // siblings report how many families they ended.
 func End(ctx context.Context, tx *db.Tx, id int64) (int64, error) {
@@ -92,13 +103,14 @@ func EndByUser(ctx context.Context, tx *db.Tx, u identity.UserID) (int64, error)
 	return end(ctx, tx, `DELETE FROM refresh_families WHERE user_id = $1`, u)
 }
 
-// EndBySession ends the families that began in a session. The empty session is
-// none: families that began without one are left alone.
+// EndBySession ends the families that began in a session, but those of a grant:
+// they end with it, and it may outlive the session. The empty session is none:
+// families that began without one are left alone.
 func EndBySession(ctx context.Context, tx *db.Tx, s session.ID) (int64, error) {
 	if s == "" {
 		return 0, nil
 	}
-	return end(ctx, tx, `DELETE FROM refresh_families WHERE session_id = $1`, s)
+	return end(ctx, tx, `DELETE FROM refresh_families WHERE session_id = $1 AND grant_id IS NULL`, s)
 }
 
 func end(ctx context.Context, tx *db.Tx, query string, args ...any) (int64, error) {
@@ -119,4 +131,11 @@ func Sweep(ctx context.Context, tx *db.Tx, now time.Time, limit int) (int64, err
 		return 0, fmt.Errorf("sweep refresh families: %w", err)
 	}
 	return n, nil
+}
+
+func orNull(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
 }
