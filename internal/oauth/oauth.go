@@ -28,15 +28,23 @@ type Core struct {
 	Key       *secret.Key
 	Keys      *jwks.Ring
 	Documents *outbound.Documents
-	Settings  Settings
+	Settings  func() Settings // nil: the zero Settings
 }
 
-// Settings are the operator's choices. Registration is "open", "token" or
-// "off": who may register clients (RFC 7591). Resources are what tokens may be
-// asked for besides the issuer itself (RFC 8707).
+// Settings are the operator's choices, which may change while a node serves.
+// Registration is "open", "token" or "off", empty is "off": who may register
+// clients (RFC 7591). Resources are what tokens may be asked for besides the
+// issuer itself (RFC 8707).
 type Settings struct {
 	Registration string
 	Resources    []string
+}
+
+func (c *Core) settings() Settings {
+	if c.Settings == nil {
+		return Settings{}
+	}
+	return c.Settings()
 }
 
 // GrantClientCredentials is the grant type of RFC 6749 §4.4.

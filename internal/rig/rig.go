@@ -22,6 +22,7 @@ import (
 	"sallyport/internal/mail"
 	"sallyport/internal/mail/mailtest"
 	"sallyport/internal/oauth"
+	"sallyport/internal/outbound"
 	"sallyport/internal/password"
 	"sallyport/internal/secret"
 	"sallyport/internal/self"
@@ -49,6 +50,10 @@ type Rig struct {
 	Admin     *admin.Core
 	Jobs      *job.Runner
 	Sink      *mailtest.Sink
+	// Documents may reach loopback; Settings are the provider's, for a test to set
+	// before it asks.
+	Documents *outbound.Documents
+	Settings  oauth.Settings
 
 	t     testing.TB
 	mux   wire.Mux
@@ -88,7 +93,9 @@ func New(t testing.TB, d *db.DB) *Rig {
 	}
 	r.Tokens = token.NewCache(r.Keys, 1000)
 	r.SignIn = &signin.Core{DB: d, Now: r.Now, Key: key, Passwords: r.Passwords}
-	r.OAuth = &oauth.Core{DB: d, Now: r.Now, Key: key}
+	r.Documents = outbound.NewDocuments(outbound.Options{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, r.Now)
+	t.Cleanup(r.Documents.Close)
+	r.OAuth = &oauth.Core{DB: d, Now: r.Now, Key: key, Keys: r.Keys, Documents: r.Documents, Settings: func() oauth.Settings { return r.Settings }}
 	r.Self = &self.Core{DB: d, Now: r.Now, Key: key, Passwords: r.Passwords, Issuer: "Keymaster"}
 	r.Admin = &admin.Core{DB: d, Now: r.Now, Key: key, Passwords: r.Passwords}
 	r.Jobs = r.runner()

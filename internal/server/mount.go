@@ -24,6 +24,9 @@ type surface struct {
 	// own marks ours, which live at the root of the public URL and come after
 	// those that are named there; the others are also mounted by prefix.
 	own bool
+	// first marks the one of ours whose documents at the root are those of the
+	// public URL, whatever an API of others' has at the same path.
+	first bool
 	// with names the surfaces that come along where this one is mounted by
 	// itself, because its contract has their pages.
 	with []string
@@ -76,19 +79,25 @@ func newMounts(probes surface, all []surface, c config.Config, log *slog.Logger)
 		}
 	}
 	sets := []surface{probes}
+	for _, s := range all {
+		if s.first {
+			sets = append(sets, s)
+		}
+	}
+	apis := len(sets)
 	for _, name := range c.Root {
 		if s, ok := named[name]; ok && !s.own {
 			sets = append(sets, s)
 		}
 	}
 	for _, s := range all {
-		if s.own {
+		if s.own && !s.first {
 			sets = append(sets, s)
 		}
 	}
 	root := newMux(sets, log)
-	if len(sets) > 1 {
-		root.NotFound = sets[1].notFound
+	if len(sets) > apis {
+		root.NotFound = sets[apis].notFound // in the words of the first API
 	}
 	m.root = mount{wire.Mount{Base: c.PublicURL, Secure: secure}, root}
 	return m

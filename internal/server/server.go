@@ -73,6 +73,8 @@ type Server struct {
 	mail      mail.Sender
 	courier   *webhook.Courier
 	keys      *Keys
+	documents *outbound.Documents
+	settings  *settings
 	ready     *ready
 	metrics   *counters
 	jobs      *job.Runner
@@ -126,6 +128,11 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	s.keys = &Keys{DB: s.db, Key: s.cfg.SecretKey, Now: s.now, Ring: &jwks.Ring{}}
 	if err := s.keys.Ensure(ctx); err != nil {
 		return nil, fmt.Errorf("signing keys: %w", err)
+	}
+	s.documents = outbound.NewDocuments(outbound.Options{Allow: s.cfg.OutboundAllow}, s.now)
+	s.settings = &settings{db: s.db}
+	if err := s.settings.load(ctx); err != nil {
+		return nil, err
 	}
 	s.ready = &ready{db: s.db, ring: s.keys.Ring, now: s.now}
 	s.metrics = newMetrics(s.db, s.passwords)
@@ -238,6 +245,9 @@ func (s *Server) Jobs() *job.Runner { return s.jobs }
 func (s *Server) Close() error {
 	if s.courier != nil {
 		s.courier.Client.CloseIdleConnections()
+	}
+	if s.documents != nil {
+		s.documents.Close()
 	}
 	if !s.ownsDB {
 		return nil

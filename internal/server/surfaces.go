@@ -13,6 +13,7 @@ import (
 	"sallyport/internal/signin"
 	"sallyport/internal/surface/dev"
 	"sallyport/internal/surface/keymaster"
+	"sallyport/internal/surface/oidc"
 	"sallyport/internal/surface/pages"
 	"sallyport/internal/token"
 	"sallyport/internal/wire"
@@ -35,7 +36,9 @@ func (s *Server) newCores() cores {
 	return cores{
 		signIn: &signin.Core{DB: s.db, Now: s.now, Key: key, Passwords: s.passwords},
 		self:   &self.Core{DB: s.db, Now: s.now, Key: key, Passwords: s.passwords, Issuer: "Keymaster"},
-		oauth:  &oauth.Core{DB: s.db, Now: s.now, Key: key},
+		oauth: &oauth.Core{
+			DB: s.db, Now: s.now, Key: key, Keys: s.keys.Ring, Documents: s.documents, Settings: s.settings.oauth,
+		},
 		admin:  &admin.Core{DB: s.db, Now: s.now, Key: key, Passwords: s.passwords, Outbound: s.cfg.OutboundAllow},
 	}
 }
@@ -52,7 +55,15 @@ func (s *Server) surfaces(c cores, inbox *dev.Inbox) ([]surface, error) {
 		Now: s.now, Log: s.log, Issuers: issuers(s.cfg),
 	}
 	pg := &pages.Pages{SignIn: c.signIn, Self: c.self, Flow: flow(km), CSRF: csrf, Now: s.now, Log: s.log}
+	op := &oidc.API{
+		OAuth: c.oauth, Keys: s.keys.Ring, Tokens: km.Tokens, Now: s.now, Log: s.log, Issuers: issuers(s.cfg),
+		Cookie: keymaster.Cookie, ClientCert: s.cfg.ClientCert, Message: pg.Message,
+	}
+	// The provider once more below the path that Snooplytics' contract gives it.
+	below := *op
+	below.Prefix = "/api/auth"
 	all := []surface{
+		{name: "oidc", routes: slices.Concat(op.Routes(), below.Routes()), notFound: pg.NotFound, notAllowed: pg.MethodNotAllowed, crash: pg.Crash, own: true, first: true},
 		{name: "keymaster", routes: km.Routes(), notFound: km.NotFound, notAllowed: km.MethodNotAllowed, crash: km.Crash, with: []string{"pages"}},
 		{name: "pages", routes: pg.Routes(), notFound: pg.NotFound, notAllowed: pg.MethodNotAllowed, crash: pg.Crash, own: true},
 	}

@@ -36,6 +36,7 @@ func (s *Server) newRunner(c cores, tune bool) *job.Runner {
 				_, err := s.keys.Load(ctx)
 				return err
 			}},
+			{Name: "load settings", Interval: keyReload, Run: s.settings.load},
 			{Name: "rotate signing keys", Interval: time.Hour, Run: s.keys.Tend},
 			{Name: "announce to webhooks", Interval: time.Second, Run: s.courier.FanOut},
 			{Name: "sweep", Interval: sweepEvery, Run: func(ctx context.Context) error { return sweepAll(ctx, s.db, s.now) }},

@@ -108,7 +108,7 @@ func TestRequestIDComesFromUsOrATrustedProxy(t *testing.T) {
 }
 
 func TestProxyOnlyHeaderIsTakenFromEverybodyElse(t *testing.T) {
-	q := Requests{Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, ProxyOnly: "X-Client-Cert", Now: time.Now}
+	q := wire.Requests{Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, ProxyOnly: "X-Client-Cert", Now: time.Now}
 	for _, c := range []struct {
 		name, peer string
 		sent       []string

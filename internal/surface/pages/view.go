@@ -152,6 +152,12 @@ func (p *Pages) message(w http.ResponseWriter, r *http.Request, status int, titl
 	p.show(w, r, status, pageMessage, view{Title: title, Data: text})
 }
 
+// Message shows a page that only says something, for a surface whose browser
+// may not be sent on.
+func (p *Pages) Message(w http.ResponseWriter, r *http.Request, status int, title, text string) {
+	p.message(w, r, status, title, text)
+}
+
 // fail shows what went wrong where there is no form to show it on.
 func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 	f, ok := wire.Fault(err)
