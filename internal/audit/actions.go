@@ -40,6 +40,8 @@ const (
 	SessionsRevoked Action = "sessions.revoked" // all sessions of a user were ended; detail reason
 	ServiceLogin    Action = "service.login"    // a client authenticated for itself
 	ServiceFailed   Action = "service.failed"   // and failed to
+
+	ConsentWithdrawn Action = "consent.withdrawn" // a person took back what they let a client have; detail grants
 )
 
 // Invitations, clients, tenants, webhooks.
@@ -78,7 +80,7 @@ var Actions = []Action{
 	UserPasswordChanged, UserPasswordReset, UserResetRequested, UserMagicLinkRequested, UserEmailVerified,
 	UserTOTPEnabled, UserTOTPDisabled, UserBackupCodesMade, UserBackupCodeUsed,
 	UserLinked, UserUnlinked,
-	RefreshReused, RefreshRevoked, SessionsRevoked, ServiceLogin, ServiceFailed,
+	RefreshReused, RefreshRevoked, SessionsRevoked, ServiceLogin, ServiceFailed, ConsentWithdrawn,
 	InviteCreated, InviteAccepted, InviteRevoked,
 	ClientCreated, ClientUpdated, ClientDeactivated, ClientDeleted, ClientSecretChanged, ClientLogoChanged,
 	TenantCreated, TenantUpdated, TenantDeleted, WebhookCreated, WebhookDeleted, WebhookTested, WebhookRedelivered,

@@ -30,6 +30,7 @@ import (
 
 	"sallyport/internal/client"
 	"sallyport/internal/limit"
+	"sallyport/internal/oauth"
 	"sallyport/internal/self"
 	"sallyport/internal/signin"
 	"sallyport/internal/wire"
@@ -67,6 +68,7 @@ type Limits struct {
 type Pages struct {
 	SignIn *signin.Core
 	Self   *self.Core
+	OAuth  *oauth.Core
 	Flow   Flow
 	CSRF   *wire.CSRF
 	Now    func() time.Time
