@@ -33,11 +33,15 @@ type Core struct {
 
 // Settings are the operator's choices, which may change while a node serves.
 // Registration is "open", "token" or "off", empty is "off": who may register
-// clients (RFC 7591). Resources are what tokens may be asked for besides the
-// issuer itself (RFC 8707).
+// clients (RFC 7591). ClientDocuments lets a client be one by its metadata
+// document alone. Scopes are those that such clients, and those that register
+// themselves, may have besides OpenID Connect's. Resources are what tokens may
+// be asked for besides the issuer itself (RFC 8707).
 type Settings struct {
-	Registration string
-	Resources    []string
+	Registration    string
+	ClientDocuments bool
+	Scopes          []string
+	Resources       []string
 }
 
 func (c *Core) settings() Settings {
