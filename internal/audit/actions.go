@@ -41,6 +41,7 @@ const (
 	ServiceLogin    Action = "service.login"    // a client authenticated for itself
 	ServiceFailed   Action = "service.failed"   // and failed to
 
+	CodeReplayed     Action = "code.replayed"     // an authorization code came twice: its grant was ended; detail grant
 	ConsentWithdrawn Action = "consent.withdrawn" // a person took back what they let a client have; detail grants
 )
 
@@ -80,7 +81,7 @@ var Actions = []Action{
 	UserPasswordChanged, UserPasswordReset, UserResetRequested, UserMagicLinkRequested, UserEmailVerified,
 	UserTOTPEnabled, UserTOTPDisabled, UserBackupCodesMade, UserBackupCodeUsed,
 	UserLinked, UserUnlinked,
-	RefreshReused, RefreshRevoked, SessionsRevoked, ServiceLogin, ServiceFailed, ConsentWithdrawn,
+	RefreshReused, RefreshRevoked, SessionsRevoked, ServiceLogin, ServiceFailed, CodeReplayed, ConsentWithdrawn,
 	InviteCreated, InviteAccepted, InviteRevoked,
 	ClientCreated, ClientUpdated, ClientDeactivated, ClientDeleted, ClientSecretChanged, ClientLogoChanged,
 	TenantCreated, TenantUpdated, TenantDeleted, WebhookCreated, WebhookDeleted, WebhookTested, WebhookRedelivered,

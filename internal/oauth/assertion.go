@@ -60,7 +60,7 @@ func (c *Core) assertion(ctx context.Context, cl client.Client, method string, i
 		return nil, refuse(InvalidClient, "the assertion is of the future")
 	}
 	until := time.UnixMicro(int64(says.Expires * 1e6)).Add(clockSkew)
-	return []once{{"assertion " + string(cl.ID) + " " + says.ID, until}}, nil
+	return []once{{"assertion " + string(cl.ID) + " " + says.ID, until, InvalidClient}}, nil
 }
 
 // sameID compares a client id that was sent with a row's.

@@ -52,20 +52,34 @@ type Certificate struct {
 }
 
 // once is something that may come once, until it is no longer good anyway.
+// code is the refusal of a second.
 type once struct {
 	key   string
 	until time.Time
+	code  string
 }
 
-// spend notes all of them in the transaction that acts on them; false if one
-// came before.
-func spend(ctx context.Context, tx *db.Tx, all []once) (bool, error) {
+// spend notes all of them in the transaction that acts on them, and fails with
+// an *Error if one came before.
+func spend(ctx context.Context, tx *db.Tx, all []once) error {
 	for _, o := range all {
-		if fresh, err := grant.See(ctx, tx, []byte(o.key), o.until); err != nil || !fresh {
-			return false, err
+		fresh, err := grant.See(ctx, tx, []byte(o.key), o.until)
+		if err != nil {
+			return err
+		}
+		if !fresh {
+			return refuse(o.code, "it was used before")
 		}
 	}
-	return true, nil
+	return nil
+}
+
+// spendAlone is spend for what is not followed by anything to write.
+func (c *Core) spendAlone(ctx context.Context, all []once) error {
+	if len(all) == 0 {
+		return nil
+	}
+	return c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error { return spend(ctx, tx, all) })
 }
 
 // Authenticate proves the client of a request: by secret, assertion or
@@ -73,22 +87,10 @@ func spend(ctx context.Context, tx *db.Tx, all []once) (bool, error) {
 // Fails with an *Error, or with fault.RateLimited after too many wrong secrets.
 func (c *Core) Authenticate(ctx context.Context, in ClientAuth) (client.Client, error) {
 	cl, seen, err := c.authenticate(ctx, in)
-	if err != nil || len(seen) == 0 {
-		return cl, err
+	if err != nil {
+		return client.Client{}, err
 	}
-	fresh := false
-	err = c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
-		fresh, err = spend(ctx, tx, seen)
-		return err
-	})
-	if err == nil && !fresh {
-		err = replayedOnce()
-	}
-	return cl, err
-}
-
-func replayedOnce() error {
-	return &Error{Code: InvalidClient, Description: "the assertion or proof was used before"}
+	return cl, c.spendAlone(ctx, seen)
 }
 
 // authenticate is Authenticate for an operation that spends what may come once
@@ -215,10 +217,7 @@ func (c *Core) credentials(ctx context.Context, cl client.Client, in ClientAuth)
 	if cl.ID == "" || !cl.Active {
 		return nil, wrongClient("no such client, or it is switched off")
 	}
-	method := cl.Policy.OAuth.TokenEndpointAuth
-	if method == client.AuthSecretBasicOrPost && len(cl.SecretHash) == 0 {
-		method = client.AuthNone
-	}
+	method := methodOf(cl)
 	if cl.Policy.FAPI() && !slices.Contains(fapiMethods, method) {
 		return nil, wrongClient("the fapi2 profile takes private_key_jwt or mutual TLS, the client is registered with " + method)
 	}
@@ -236,6 +235,23 @@ func (c *Core) credentials(ctx context.Context, cl client.Client, in ClientAuth)
 		return nil, c.certificateIs(ctx, cl, method, in)
 	}
 	return nil, wrongClient("unknown method " + method)
+}
+
+// methodOf is how a client proves itself: as it is registered, else by what it
+// has to do so with.
+func methodOf(cl client.Client) string {
+	o := cl.Policy.OAuth
+	switch {
+	case o.TokenEndpointAuth != "":
+		return o.TokenEndpointAuth
+	case cl.Confidential():
+		return client.AuthSecretBasicOrPost
+	case len(o.JWKS) > 0 || cl.Policy.JWKSURI != "":
+		return client.AuthPrivateKeyJWT
+	case o.TLSSubjectDN != "":
+		return client.AuthTLS
+	}
+	return client.AuthNone
 }
 
 // fapiMethods are those of FAPI 2.0 §5.3.2.1.

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"sallyport/internal/client"
-	"sallyport/internal/db"
 	"sallyport/internal/grant"
 	"sallyport/internal/secret"
 	"sallyport/internal/token"
@@ -55,20 +54,12 @@ func (c *Core) goodNonce(given string) bool {
 
 // proveKey returns the thumbprint of the key that a proof proves, "" if there is
 // no proof. A proof is good once. Fails with an *Error.
-func (c *Core) proveKey(ctx context.Context, cl client.Client, p Proof) (jkt string, err error) {
+func (c *Core) proveKey(ctx context.Context, _ client.Client, p Proof) (jkt string, err error) {
 	jkt, seen, err := c.provenKey(p)
-	if err != nil || len(seen) == 0 {
-		return jkt, err
+	if err != nil {
+		return "", err
 	}
-	fresh := false
-	err = c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
-		fresh, err = spend(ctx, tx, seen)
-		return err
-	})
-	if err == nil && !fresh {
-		err = &Error{Code: InvalidDPoPProof, Description: "the proof was used before", Detail: "client " + string(cl.ID)}
-	}
-	return jkt, err
+	return jkt, c.spendAlone(ctx, seen)
 }
 
 // provenKey is proveKey for an operation that spends the proof in its own
@@ -96,7 +87,7 @@ func (c *Core) provenKey(p Proof) (jkt string, seen []once, err error) {
 	case p.AccessToken != "" && proof.AccessTokenHash != hashOf(p.AccessToken):
 		return "", nil, refuse(InvalidDPoPProof, "ath is not the hash of the access token")
 	}
-	return proof.JKT, []once{{"dpop " + proof.JKT + " " + proof.ID, c.Now().Add(2 * nonceWindow)}}, nil
+	return proof.JKT, []once{{"dpop " + proof.JKT + " " + proof.ID, c.Now().Add(2 * nonceWindow), InvalidDPoPProof}}, nil
 }
 
 func hashOf(raw string) string {

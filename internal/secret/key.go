@@ -27,6 +27,15 @@ var ErrSeal = errors.New("secret: not sealed by this key for this purpose")
 //	0x01 ‖ nonce (12) ‖ ciphertext ‖ tag (16)
 const sealV1 = 1
 
+// sealV2 is the first byte of what has a key of its own:
+//
+//	0x02 ‖ salt (24) ‖ ciphertext ‖ tag (16)
+const sealV2 = 2
+
+// saltSize is so large that no two of 2^64 messages share a key but once in
+// 2^64 times.
+const saltSize = 24
+
 // Key is the process key: 32 bytes of configuration that seal what the
 // database holds and key its short hashes. Losing it loses every sealed secret.
 // A Key may be used by any number of goroutines and prints nothing.
@@ -73,6 +82,43 @@ func (k *Key) Open(label string, sealed []byte, bind ...string) ([]byte, error) 
 		return nil, ErrSeal
 	}
 	return plain, nil
+}
+
+// SealEach is Seal for what is made without end, such as a token for every
+// request: under one key, random nonces run out after 2^32 messages, which a
+// busy server makes in a week. Each message has a key of its own, the MAC of a
+// random salt that stands before it, and so needs no nonce.
+func (k *Key) SealEach(label string, plain []byte) []byte {
+	out := make([]byte, 1+saltSize, 1+saltSize+len(plain)+16)
+	out[0] = sealV2
+	copy(out[1:], Bytes(saltSize))
+	a := k.sealerOf(label, out[1:])
+	return a.Seal(out, make([]byte, a.NonceSize()), plain, []byte{sealV2})
+}
+
+// OpenEach returns what SealEach was given under the same label, or ErrSeal.
+func (k *Key) OpenEach(label string, sealed []byte) ([]byte, error) {
+	if len(sealed) < 1+saltSize+16 || sealed[0] != sealV2 {
+		return nil, ErrSeal
+	}
+	a := k.sealerOf(label, sealed[1:1+saltSize])
+	plain, err := a.Open(nil, make([]byte, a.NonceSize()), sealed[1+saltSize:], []byte{sealV2})
+	if err != nil {
+		return nil, ErrSeal
+	}
+	return plain, nil
+}
+
+func (k *Key) sealerOf(label string, salt []byte) cipher.AEAD {
+	block, err := aes.NewCipher(k.MAC("seal each "+label, salt))
+	if err != nil {
+		panic("secret: " + err.Error()) // a 32-byte key always fits
+	}
+	a, err := cipher.NewGCM(block)
+	if err != nil {
+		panic("secret: " + err.Error()) // so does a 16-byte block
+	}
+	return a
 }
 
 // MAC returns the HMAC-SHA256 of parts under label's own subkey. Each part is
