@@ -11,6 +11,7 @@ import (
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
 	"sallyport/internal/job"
+	"sallyport/internal/logout"
 	"sallyport/internal/mail"
 	"sallyport/internal/token"
 )
@@ -97,8 +98,9 @@ func (c *Core) SetRoles(ctx context.Context, who Caller, u identity.UserID, id c
 }
 
 // Suspend takes an active place away for a time: every sign-in and refresh is
-// refused until Unsuspend. The refresh tokens stay till then, so that they can be
-// told why (contract keymaster §5.1). Suspending twice is no error.
+// refused until Unsuspend. What the user granted the client ends; the refresh
+// tokens of a sign-in by our own API stay till then, so that they can be told why
+// (contract keymaster §5.1). Suspending twice is no error.
 func (c *Core) Suspend(ctx context.Context, who Caller, u identity.UserID, id client.ID) error {
 	return c.change(ctx, who, u, id, clientAdmin, func(ctx context.Context, tx *db.Tx, a authority, p place) error {
 		if p.Status == client.Suspended {
@@ -108,6 +110,9 @@ func (c *Core) Suspend(ctx context.Context, who Caller, u identity.UserID, id cl
 			return err
 		}
 		if err := c.move(ctx, tx, p, client.Active, client.Suspended); err != nil {
+			return err
+		}
+		if err := logout.Place(ctx, tx, u, id, c.Now()); err != nil {
 			return err
 		}
 		return c.record(ctx, tx, a, audit.UserSuspended, p.client, p.user, nil)
@@ -175,6 +180,9 @@ func (c *Core) Unenrol(ctx context.Context, who Caller, u identity.UserID, id cl
 		}
 		if err := client.Remove(ctx, tx, u, id); err != nil {
 			return unknownUser(err)
+		}
+		if err := logout.Place(ctx, tx, u, id, c.Now()); err != nil {
+			return err
 		}
 		if _, err := token.EndByUserClient(ctx, tx, u, id); err != nil {
 			return err

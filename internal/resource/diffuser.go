@@ -6,11 +6,13 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"sallyport/internal/audit"
 	"sallyport/internal/client"
 	"sallyport/internal/db"
 	"sallyport/internal/identity"
+	"sallyport/internal/logout"
 	"sallyport/internal/onetime"
 	"sallyport/internal/session"
 	"sallyport/internal/token"
@@ -80,18 +82,21 @@ func (x *userDiff) do(ctx context.Context, tx *db.Tx) error {
 		}
 	}
 	if x.cut && x.exists {
-		return signOut(ctx, tx, x.next.ID)
+		return signOut(ctx, tx, x.next.ID, x.now)
 	}
 	return nil
 }
 
 // signOut ends everything that a user is signed in by, or could sign in by
 // with what was mailed to them before.
-func signOut(ctx context.Context, tx *db.Tx, id identity.UserID) error {
+func signOut(ctx context.Context, tx *db.Tx, id identity.UserID, now time.Time) error {
 	if _, err := session.EndAll(ctx, tx, id, ""); err != nil {
 		return err
 	}
 	if _, err := token.EndByUser(ctx, tx, id); err != nil {
+		return err
+	}
+	if err := logout.Everything(ctx, tx, id, "", now); err != nil {
 		return err
 	}
 	return onetime.EndAll(ctx, tx, id, onetime.Reset, onetime.MagicLink, onetime.Challenge, onetime.Pending, onetime.Handle)
@@ -316,6 +321,11 @@ func (x *userDiff) enrolmentChanged(ctx context.Context, tx *db.Tx, cl client.Cl
 	case was.Status == client.Pending:
 		action = audit.UserApproved
 	}
+	if next.Status != client.Active {
+		if err := logout.Place(ctx, tx, x.next.ID, cl.ID, x.now); err != nil {
+			return err
+		}
+	}
 	if was.Status == client.Suspended || next.Status == client.Pending {
 		// While they are suspended, the refresh tokens are kept to be told why.
 		if _, err := token.EndByUserClient(ctx, tx, x.next.ID, cl.ID); err != nil {
@@ -360,6 +370,9 @@ func (x *userDiff) unenrol() {
 		x.field("enrolments."+fileKey(cl), enrolmentText(was), "")
 		x.steps = append(x.steps, func(ctx context.Context, tx *db.Tx) error {
 			if err := client.Remove(ctx, tx, x.next.ID, cl.ID); err != nil {
+				return err
+			}
+			if err := logout.Place(ctx, tx, x.next.ID, cl.ID, x.now); err != nil {
 				return err
 			}
 			if _, err := token.EndByUserClient(ctx, tx, x.next.ID, cl.ID); err != nil {

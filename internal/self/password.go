@@ -10,6 +10,7 @@ import (
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
 	"sallyport/internal/job"
+	"sallyport/internal/logout"
 	"sallyport/internal/mail"
 	"sallyport/internal/onetime"
 	"sallyport/internal/password"
@@ -18,8 +19,8 @@ import (
 )
 
 // ChangePassword replaces the caller's password. Who has one shows it in
-// proof.Password; who has none, another proof. All other browser sessions and
-// all refresh tokens end.
+// proof.Password; who has none, another proof. All other browser sessions, all
+// refresh tokens and what was granted to applications end.
 func (c *Core) ChangePassword(ctx context.Context, who Caller, proof Proof, fresh string) error {
 	var u identity.User
 	var policy client.PasswordPolicy
@@ -65,6 +66,9 @@ func (c *Core) ChangePassword(ctx context.Context, who Caller, proof Proof, fres
 		if !changed { // changed by somebody else since it was proved
 			return fault.New(fault.CurrentPasswordWrong)
 		}
+		if err := logout.Everything(ctx, tx, u.ID, who.Session.ID, c.Now()); err != nil {
+			return err
+		}
 		if err := c.endOthers(ctx, tx, who, u); err != nil {
 			return err
 		}
@@ -85,6 +89,9 @@ func (c *Core) ChangePassword(ctx context.Context, who Caller, proof Proof, fres
 func (c *Core) endOthers(ctx context.Context, tx *db.Tx, who Caller, u identity.User) error {
 	n, err := session.EndAll(ctx, tx, u.ID, who.Session.ID)
 	if err != nil || n == 0 {
+		return err
+	}
+	if err := logout.Sessions(ctx, tx, u.ID, who.Session.ID, c.Now()); err != nil {
 		return err
 	}
 	return c.record(ctx, tx, who, u, audit.UserLogout, nil)
@@ -119,6 +126,9 @@ func (c *Core) EndSession(ctx context.Context, who Caller, id session.ID) error 
 			return fault.New(fault.SessionUnknown)
 		}
 		if _, err := token.EndBySession(ctx, tx, id); err != nil {
+			return err
+		}
+		if err := logout.Session(ctx, tx, id, c.Now()); err != nil {
 			return err
 		}
 		return c.record(ctx, tx, who, u, audit.UserLogout, map[string]any{"session_id": string(id)})

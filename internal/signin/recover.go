@@ -11,6 +11,7 @@ import (
 	"sallyport/internal/identity"
 	"sallyport/internal/job"
 	"sallyport/internal/limit"
+	"sallyport/internal/logout"
 	"sallyport/internal/mail"
 	"sallyport/internal/onetime"
 	"sallyport/internal/session"
@@ -235,6 +236,9 @@ func (c *Core) endEverything(ctx context.Context, tx *db.Tx, u identity.User, v 
 		return err
 	}
 	if _, err := token.EndByUser(ctx, tx, u.ID); err != nil {
+		return err
+	}
+	if err := logout.Everything(ctx, tx, u.ID, "", c.Now()); err != nil {
 		return err
 	}
 	if err := totp.Cancel(ctx, tx, u.ID); err != nil {

@@ -10,6 +10,7 @@ import (
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
 	"sallyport/internal/limit"
+	"sallyport/internal/logout"
 	"sallyport/internal/session"
 	"sallyport/internal/token"
 )
@@ -17,8 +18,9 @@ import (
 // methodSSO is how the audit log names a sign-in by a live browser session.
 const methodSSO = "sso"
 
-// SignOut ends the browser session that a cookie names; none is no error. The
-// refresh tokens of the applications stay unless endTokens is set.
+// SignOut ends the browser session that a cookie names; none is no error. What
+// was granted in it ends, and its clients are told. The refresh tokens of a
+// sign-in by our own API stay unless endTokens is set.
 func (c *Core) SignOut(ctx context.Context, cookie string, endTokens bool, v Visitor) error {
 	if cookie == "" {
 		return nil
@@ -28,6 +30,9 @@ func (c *Core) SignOut(ctx context.Context, cookie string, endTokens bool, v Vis
 		if errors.Is(err, db.ErrNotFound) {
 			return nil
 		} else if err != nil {
+			return err
+		}
+		if err := logout.Session(ctx, tx, s.ID, c.Now()); err != nil {
 			return err
 		}
 		if endTokens {
