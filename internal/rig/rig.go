@@ -19,6 +19,7 @@ import (
 	"sallyport/internal/identity"
 	"sallyport/internal/job"
 	"sallyport/internal/jwks"
+	"sallyport/internal/logout"
 	"sallyport/internal/mail"
 	"sallyport/internal/mail/mailtest"
 	"sallyport/internal/oauth"
@@ -33,6 +34,9 @@ import (
 
 // Base is the public URL of a rig.
 const Base = "https://auth.example.com"
+
+// loopback is where the other parties of a test are.
+var loopback = netip.MustParsePrefix("127.0.0.0/8")
 
 // Start is when a rig's clock begins.
 var Start = time.Date(2026, 3, 17, 12, 0, 0, 0, time.UTC)
@@ -93,7 +97,7 @@ func New(t testing.TB, d *db.DB) *Rig {
 	}
 	r.Tokens = token.NewCache(r.Keys, 1000)
 	r.SignIn = &signin.Core{DB: d, Now: r.Now, Key: key, Passwords: r.Passwords}
-	r.Documents = outbound.NewDocuments(outbound.Options{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, r.Now)
+	r.Documents = outbound.NewDocuments(outbound.Options{Allow: []netip.Prefix{loopback}}, r.Now)
 	t.Cleanup(r.Documents.Close)
 	r.OAuth = &oauth.Core{DB: d, Now: r.Now, Key: key, Keys: r.Keys, Documents: r.Documents, Settings: func() oauth.Settings { return r.Settings }}
 	r.Self = &self.Core{DB: d, Now: r.Now, Key: key, Passwords: r.Passwords, Issuer: "Keymaster"}
@@ -108,8 +112,12 @@ func (r *Rig) runner() *job.Runner {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	out := outbound.Client(outbound.Options{Allow: []netip.Prefix{loopback}, Timeout: logout.Timeout})
+	r.t.Cleanup(out.CloseIdleConnections)
+	farewell := &logout.Courier{DB: r.DB, Keys: r.Keys, Client: out, Now: r.Now}
 	handlers := map[job.Kind]job.Handler{
-		job.Mail: {Run: func(ctx context.Context, j job.Job) error { return mail.Deliver(ctx, sender, r.Key, j.Payload) }},
+		job.Mail:    {Run: func(ctx context.Context, j job.Job) error { return mail.Deliver(ctx, sender, r.Key, j.Payload) }},
+		logout.Kind: farewell.Handler(),
 	}
 	maps.Copy(handlers, r.SignIn.Handlers())
 	return &job.Runner{DB: r.DB, Now: r.Now, Handlers: handlers, Log: slog.New(slog.DiscardHandler)}
@@ -195,7 +203,7 @@ func (r *Rig) Handler() http.Handler {
 		m := wire.Mount{Base: Base, Secure: true}
 		r.mux.ServeHTTP(w, req.WithContext(wire.WithMount(req.Context(), m)))
 	})
-	return wire.Requests{Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Now: r.Now}.
+	return wire.Requests{Trusted: []netip.Prefix{loopback}, Now: r.Now}.
 		Wrap(wire.SecurityHeaders(true, h))
 }
 

@@ -26,6 +26,7 @@ import (
 	"sallyport/internal/db"
 	"sallyport/internal/job"
 	"sallyport/internal/jwks"
+	"sallyport/internal/logout"
 	"sallyport/internal/mail"
 	"sallyport/internal/outbound"
 	"sallyport/internal/password"
@@ -72,6 +73,7 @@ type Server struct {
 	passwords *password.Pool
 	mail      mail.Sender
 	courier   *webhook.Courier
+	farewell  *logout.Courier
 	keys      *Keys
 	documents *outbound.Documents
 	settings  *settings
@@ -128,6 +130,10 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	s.keys = &Keys{DB: s.db, Key: s.cfg.SecretKey, Now: s.now, Ring: &jwks.Ring{}}
 	if err := s.keys.Ensure(ctx); err != nil {
 		return nil, fmt.Errorf("signing keys: %w", err)
+	}
+	s.farewell = &logout.Courier{
+		DB: s.db, Keys: s.keys.Ring, Now: s.now,
+		Client: outbound.Client(outbound.Options{Allow: s.cfg.OutboundAllow, Timeout: logout.Timeout}),
 	}
 	s.documents = outbound.NewDocuments(outbound.Options{Allow: s.cfg.OutboundAllow}, s.now)
 	s.settings = &settings{db: s.db}
@@ -245,6 +251,9 @@ func (s *Server) Jobs() *job.Runner { return s.jobs }
 func (s *Server) Close() error {
 	if s.courier != nil {
 		s.courier.Client.CloseIdleConnections()
+	}
+	if s.farewell != nil {
+		s.farewell.Client.CloseIdleConnections()
 	}
 	if s.documents != nil {
 		s.documents.Close()

@@ -9,6 +9,7 @@ import (
 
 	"sallyport/internal/db"
 	"sallyport/internal/job"
+	"sallyport/internal/logout"
 	"sallyport/internal/mail"
 	"sallyport/internal/webhook"
 )
@@ -23,6 +24,7 @@ var mailRetry = []time.Duration{
 func (s *Server) newRunner(c cores, tune bool) *job.Runner {
 	handlers := map[job.Kind]job.Handler{
 		job.Mail:     {Run: s.deliverMail, Retry: mailRetry, Timeout: 45 * time.Second},
+		logout.Kind:  s.farewell.Handler(),
 		webhook.Kind: s.courier.Handler(),
 	}
 	maps.Copy(handlers, c.signIn.Handlers())
