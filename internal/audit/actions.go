@@ -42,6 +42,7 @@ const (
 	ServiceFailed   Action = "service.failed"   // and failed to
 
 	CodeReplayed     Action = "code.replayed"     // an authorization code came twice: its grant was ended; detail grant
+	ConsentGiven     Action = "consent.given"     // a person let a client have something; detail scope, resources
 	ConsentWithdrawn Action = "consent.withdrawn" // a person took back what they let a client have; detail grants
 )
 
@@ -81,7 +82,7 @@ var Actions = []Action{
 	UserPasswordChanged, UserPasswordReset, UserResetRequested, UserMagicLinkRequested, UserEmailVerified,
 	UserTOTPEnabled, UserTOTPDisabled, UserBackupCodesMade, UserBackupCodeUsed,
 	UserLinked, UserUnlinked,
-	RefreshReused, RefreshRevoked, SessionsRevoked, ServiceLogin, ServiceFailed, CodeReplayed, ConsentWithdrawn,
+	RefreshReused, RefreshRevoked, SessionsRevoked, ServiceLogin, ServiceFailed, CodeReplayed, ConsentGiven, ConsentWithdrawn,
 	InviteCreated, InviteAccepted, InviteRevoked,
 	ClientCreated, ClientUpdated, ClientDeactivated, ClientDeleted, ClientSecretChanged, ClientLogoChanged,
 	TenantCreated, TenantUpdated, TenantDeleted, WebhookCreated, WebhookDeleted, WebhookTested, WebhookRedelivered,

@@ -25,6 +25,7 @@ const (
 const (
 	PKCERequired = "required"
 	PKCEOptional = "optional" // a confidential client whose library has none
+	PKCEPlain    = "plain"    // the plain method too, where a contract demands it
 )
 
 // The formats of access tokens.
