@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -193,24 +195,27 @@ func (d *Documents) fly(ctx context.Context, at place, host string) ([]byte, err
 	}
 	now := d.now()
 	doc := document{body: body, err: err, lookedAt: now, until: now.Add(keep), goodTill: now.Add(keepAtMost)}
-	if before, ok := d.kept(at); ok && stands(err) && now.Before(before.goodTill) {
+	if before, ok := d.kept(at); ok && Unreachable(err) && now.Before(before.goodTill) {
 		doc.body, doc.goodTill = before.body, before.goodTill
 	}
 	d.put(at, doc)
 	return doc.answer()
 }
 
-// stands reports whether a failure says nothing about the document itself, so
-// that the one before stands (RFC 5861 §4).
-func stands(err error) bool {
-	if err == nil || errors.Is(err, ErrTooLarge) {
-		return false
+// Unreachable reports whether an error of Get says nothing about the document
+// itself, so that the one before it stands (RFC 5861 §4).
+func Unreachable(err error) bool {
+	if no, ok := errors.AsType[*NoDocument](err); ok {
+		return no.Status >= http.StatusInternalServerError
 	}
-	if _, ok := errors.AsType[*Refused](err); ok {
-		return false
+	if _, ok := errors.AsType[*url.Error](err); ok {
+		_, refused := errors.AsType[*Refused](err)
+		return !refused
 	}
-	no, ok := errors.AsType[*NoDocument](err)
-	return !ok || no.Status >= http.StatusInternalServerError
+	if _, ok := errors.AsType[net.Error](err); ok {
+		return true // while the body was read
+	}
+	return errors.Is(err, ErrBusy) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // kept returns a document of either generation; called with the lock held.

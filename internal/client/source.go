@@ -1,0 +1,31 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"sallyport/internal/db"
+)
+
+// SetRefreshed notes that a client's document was read at a time.
+func SetRefreshed(ctx context.Context, tx *db.Tx, id ID, at time.Time) error {
+	return one(tx.Exec(ctx, `UPDATE clients SET refreshed_at = $2 WHERE id = $1`, id, db.At(at)))
+}
+
+// SweepDocuments deletes up to n clients whose documents nobody has asked for
+// since before, and in which nobody has a place or gave anything: strangers can
+// bring in any number of them. It reports how many; one that is asked for again
+// comes back by its document.
+func SweepDocuments(ctx context.Context, tx *db.Tx, before time.Time, n int) (int64, error) {
+	gone, err := tx.Exec(ctx, `DELETE FROM clients WHERE source = 'document' AND refreshed_at < $1 AND id IN (
+		SELECT c.id FROM clients c WHERE c.source = 'document' AND c.refreshed_at < $1
+			AND NOT EXISTS (SELECT 1 FROM enrolments e WHERE e.client_id = c.id)
+			AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.client_id = c.id)
+			AND NOT EXISTS (SELECT 1 FROM consents o WHERE o.client_id = c.id)
+		ORDER BY c.refreshed_at LIMIT $2)`, db.At(before), n)
+	if err != nil {
+		return 0, fmt.Errorf("sweep client documents: %w", err)
+	}
+	return gone, nil
+}
