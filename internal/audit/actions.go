@@ -43,6 +43,8 @@ const (
 
 	CodeReplayed     Action = "code.replayed"     // an authorization code came twice: its grant was ended; detail grant
 	ConsentGiven     Action = "consent.given"     // a person let a client have something; detail scope, resources
+	DeviceApproved   Action = "device.approved"   // a person let a device in; detail scope, network (of the device)
+	DeviceDenied     Action = "device.denied"     // and turned one away
 	ConsentWithdrawn Action = "consent.withdrawn" // a person took back what they let a client have; detail grants
 )
 
@@ -83,6 +85,7 @@ var Actions = []Action{
 	UserTOTPEnabled, UserTOTPDisabled, UserBackupCodesMade, UserBackupCodeUsed,
 	UserLinked, UserUnlinked,
 	RefreshReused, RefreshRevoked, SessionsRevoked, ServiceLogin, ServiceFailed, CodeReplayed, ConsentGiven, ConsentWithdrawn,
+	DeviceApproved, DeviceDenied,
 	InviteCreated, InviteAccepted, InviteRevoked,
 	ClientCreated, ClientUpdated, ClientDeactivated, ClientDeleted, ClientSecretChanged, ClientLogoChanged,
 	TenantCreated, TenantUpdated, TenantDeleted, WebhookCreated, WebhookDeleted, WebhookTested, WebhookRedelivered,

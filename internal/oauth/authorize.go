@@ -25,12 +25,14 @@ type AuthorizeIn struct {
 }
 
 // Decision is what comes next of an authorization request: exactly one field
-// is set. Consent and Continue are handles, of the consent page and of Continue.
+// is set. Consent, Continue and Device are handles, of the consent page, of
+// Continue, and of the page where a device is let in.
 type Decision struct {
 	Reply    *Reply
 	Login    *Login
 	Consent  string
 	Continue string
+	Device   string
 }
 
 // Reply goes back to the client by the browser: a code or a refusal, with state
@@ -176,6 +178,9 @@ func (c *Core) authorizePushed(ctx context.Context, raw string, s sight, in Auth
 // decides again in the transaction that acts: the session may have ended in
 // between, and of two callers with one handle one gets the code.
 func (c *Core) advance(ctx context.Context, r Request, h handle, s sight, cookie string, park bool, who Visitor) (Decision, error) {
+	if r.UserCode != "" {
+		return Decision{Device: h.raw}, nil
+	}
 	if park {
 		raw, err := c.wait(ctx, r, h, "", who)
 		return Decision{Continue: raw}, err

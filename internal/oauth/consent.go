@@ -53,6 +53,9 @@ type ConsentIn struct {
 // refuse, signed in or not.
 func (c *Core) Consent(ctx context.Context, in ConsentIn) (Decision, error) {
 	r, h, s, err := c.waiting(ctx, in.Handle, in.Cookie, onetime.Authorization)
+	if err == nil && r.UserCode != "" {
+		err = errGone() // it is answered on its own page
+	}
 	if err != nil {
 		return Decision{}, err
 	}

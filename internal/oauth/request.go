@@ -17,7 +17,8 @@ import (
 // came, CreatedAt when that was. ACREssential are the values of acr of which one
 // must be met (Core §5.5.1.1); IDTokenHintSubject is who must be signed in.
 // Object names the request object it came in, if that may come once; Pushed
-// says that the client pushed it.
+// says that the client pushed it. With a UserCode it is of a device that shows
+// that code: no code comes of it, and nothing goes back by the browser.
 type Request struct {
 	Issuer             string          `json:"issuer"`
 	ClientID           client.ID       `json:"client_id"`
@@ -42,6 +43,7 @@ type Request struct {
 	Object             string          `json:"object,omitempty"`
 	ObjectExpires      time.Time       `json:"object_expires,omitzero"`
 	Pushed             bool            `json:"pushed,omitempty"`
+	UserCode           string          `json:"user_code,omitempty"`
 	CreatedAt          time.Time       `json:"created_at"`
 }
 

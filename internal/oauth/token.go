@@ -38,6 +38,8 @@ func (c *Core) Token(ctx context.Context, in TokenIn) (Issued, error) {
 		return c.refresh(ctx, in)
 	case client.GrantClientCredentials:
 		return c.service(ctx, in)
+	case client.GrantDevice:
+		return c.device(ctx, in)
 	}
 	return Issued{}, refuse(UnsupportedGrantType, "grant_type is none of ours")
 }

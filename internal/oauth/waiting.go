@@ -61,7 +61,7 @@ func (c *Core) waiting(ctx context.Context, raw, cookie string, purposes ...onet
 		r = Request{}
 		err = json.Unmarshal(h.secret.Data, &r)
 	}
-	if err == nil {
+	if err == nil && r.UserCode == "" {
 		// The client may have been changed since.
 		if _, refused := redirectURI(s.client, r.RedirectURI, true); refused != nil {
 			return r, h, s, refused
