@@ -316,7 +316,7 @@ func (c *Core) fillHint(r *Request, cl client.Client, p Params) *Error {
 	switch {
 	case err != nil:
 		return &Error{Code: InvalidRequest, Description: "id_token_hint is not an ID token of ours", Err: err}
-	case !slices.Contains(hint.Audience.names, string(cl.ID)):
+	case !slices.Contains(hint.Audience, string(cl.ID)):
 		return refuse(InvalidRequest, "id_token_hint was made for another client")
 	case r.IDTokenHintSubject != "" && r.IDTokenHintSubject != hint.Subject:
 		return refuse(InvalidRequest, "id_token_hint and claims name two people")

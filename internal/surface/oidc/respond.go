@@ -1,0 +1,127 @@
+package oidc
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"html/template"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"sallyport/internal/jwks"
+	"sallyport/internal/oauth"
+	"sallyport/internal/token"
+	"sallyport/internal/wire"
+)
+
+// responseLife is how long a signed authorization response is good (JARM §2.1).
+const responseLife = 10 * time.Minute
+
+// Reply sends what an authorization request came to back to the client, in the
+// response mode that it asked for. The pages answer by it too.
+func (a *API) Reply(w http.ResponseWriter, r *http.Request, reply oauth.Reply) {
+	if e := reply.Refused; e != nil {
+		a.note(r, e, http.StatusFound, e)
+	}
+	params, mode := reply.Params, reply.Mode
+	if bare, ok := strings.CutSuffix(mode, ".jwt"); ok {
+		signed, err := a.signReply(reply)
+		if err != nil {
+			a.refusePage(w, r, err)
+			return
+		}
+		params, mode = [][2]string{{"response", signed}}, bare
+	}
+	switch mode {
+	case oauth.ModeFormPost:
+		a.formPost(w, r, reply, params)
+	case oauth.ModeFragment:
+		redirect(w, r, reply.RedirectURI+"#"+encode(params))
+	default:
+		redirect(w, r, withQuery(reply.RedirectURI, encode(params)))
+	}
+}
+
+// signReply makes a JWT of the response (JARM §2.1), with which the client knows
+// who answered, and that nobody changed it on the way.
+func (a *API) signReply(reply oauth.Reply) (string, error) {
+	alg := reply.Client.Policy.OAuth.AuthorizationAlg
+	switch {
+	case alg == "" && reply.Client.Policy.FAPI():
+		alg = jwks.ES256
+	case alg == "":
+		alg = jwks.RS256
+	}
+	key, err := a.Keys.Active(alg, "")
+	if err != nil {
+		return "", err
+	}
+	claims := map[string]any{"iss": reply.Issuer, "aud": reply.Client.ID, "exp": a.Now().Add(responseLife).Unix()}
+	for _, p := range reply.Params {
+		claims[p[0]] = p[1]
+	}
+	return token.Sign(key, "JWT", claims)
+}
+
+// encode writes parameters in their order.
+func encode(params [][2]string) string {
+	var b strings.Builder
+	for _, p := range params {
+		if b.Len() > 0 {
+			b.WriteByte('&')
+		}
+		b.WriteString(url.QueryEscape(p[0]) + "=" + url.QueryEscape(p[1]))
+	}
+	return b.String()
+}
+
+// withQuery adds to the query of a URI, which may have one (RFC 6749 §3.1.2).
+// The rest of it is not touched: it is registered byte for byte.
+func withQuery(uri, query string) string {
+	switch {
+	case !strings.Contains(uri, "?"):
+		return uri + "?" + query
+	case strings.HasSuffix(uri, "?"), strings.HasSuffix(uri, "&"):
+		return uri + query
+	}
+	return uri + "&" + query
+}
+
+// The page of form_post (OAuth 2.0 Form Post Response Mode §2) sends itself;
+// where no script runs, a button does.
+const formScript = `document.forms[0].submit()`
+
+var formPage = template.Must(template.New("form_post").Parse(`<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>Back to {{.Name}}</title></head>
+<body>
+<form method="post" action="{{.Action}}">
+{{range .Params}}<input type="hidden" name="{{index . 0}}" value="{{index . 1}}">
+{{end}}<p><button type="submit">Continue to {{.Name}}</button></p>
+</form>
+<script>` + formScript + `</script>
+</body>
+</html>
+`))
+
+var formPolicy = func() string {
+	sum := sha256.Sum256([]byte(formScript))
+	return "script-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+}()
+
+func (a *API) formPost(w http.ResponseWriter, r *http.Request, reply oauth.Reply, params [][2]string) {
+	var page bytes.Buffer
+	err := formPage.Execute(&page, struct {
+		Name   string
+		Action template.URL
+		Params [][2]string
+	}{reply.Client.Name, template.URL(reply.RedirectURI), params}) //nolint:gosec // a registered URI, which is never a script
+	if err != nil {
+		a.refusePage(w, r, err)
+		return
+	}
+	wire.PageHeaders(w, formPolicy)
+	wire.Write(w, http.StatusOK, "text/html; charset=utf-8", page.Bytes())
+}
