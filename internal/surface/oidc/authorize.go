@@ -82,13 +82,13 @@ func (a *API) proceed(w http.ResponseWriter, r *http.Request, d oauth.Decision, 
 	case d.Reply != nil:
 		a.Reply(w, r, *d.Reply)
 	case d.Login != nil && d.Login.Create:
-		sendOn(w, r, pages+"/signup?request="+d.Login.Handle)
+		redirect(w, r, pages+"/signup?request="+d.Login.Handle)
 	case d.Login != nil:
-		sendOn(w, r, pages+"/login?request="+d.Login.Handle)
+		redirect(w, r, pages+"/login?request="+d.Login.Handle)
 	case d.Consent != "":
-		sendOn(w, r, pages+"/consent?request="+d.Consent)
+		redirect(w, r, pages+"/consent?request="+d.Consent)
 	default:
-		sendOn(w, r, pages+a.Prefix+"/oauth2/continue?request="+d.Continue)
+		redirect(w, r, pages+a.Prefix+"/oauth2/continue?request="+d.Continue)
 	}
 }
 
@@ -111,9 +111,9 @@ func (a *API) refusePage(w http.ResponseWriter, r *http.Request, err error) {
 	a.Message(w, r, status, title, text)
 }
 
-// sendOn sends a browser on, by GET whatever it came by: what it posted is not
+// redirect sends a browser on, by GET whatever it came by: what it posted is not
 // posted again (RFC 9700 §4.12).
-func sendOn(w http.ResponseWriter, r *http.Request, to string) {
+func redirect(w http.ResponseWriter, r *http.Request, to string) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Pragma", "no-cache")

@@ -38,9 +38,9 @@ func (a *API) Reply(w http.ResponseWriter, r *http.Request, reply oauth.Reply) {
 	case oauth.ModeFormPost:
 		a.formPost(w, r, reply, params)
 	case oauth.ModeFragment:
-		sendOn(w, r, reply.RedirectURI+"#"+encode(params))
+		redirect(w, r, reply.RedirectURI+"#"+encode(params))
 	default:
-		sendOn(w, r, withQuery(reply.RedirectURI, encode(params)))
+		redirect(w, r, withQuery(reply.RedirectURI, encode(params)))
 	}
 }
 
