@@ -1,0 +1,415 @@
+package oauth_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sallyport/internal/client"
+	"sallyport/internal/db"
+	"sallyport/internal/db/dbtest"
+	"sallyport/internal/fault"
+	"sallyport/internal/grant"
+	"sallyport/internal/identity"
+	"sallyport/internal/oauth"
+	"sallyport/internal/onetime"
+	"sallyport/internal/session"
+)
+
+// den is a town with a television, and Jane's browser.
+type den struct {
+	town
+	tv     client.Client
+	cookie string
+}
+
+func newDen(t *testing.T, d *db.DB) den {
+	w := den{town: newTown(t, d)}
+	w.tv = w.Client("Tv", func(c *client.Client) {
+		c.Policy.RedirectURIs = nil
+		c.Policy.Grants = []string{client.GrantDevice, client.GrantRefresh}
+		c.Policy.OAuth.Scopes = []string{"films:watch"}
+	})
+	w.Enrol(w.jane, w.tv, client.Active, "user")
+	w.cookie = w.signedIn(w.jane, session.Password)
+	return w
+}
+
+// signedIn is the cookie of somebody's browser.
+func (w den) signedIn(u identity.User, amr ...string) (cookie string) {
+	w.Write(func(ctx context.Context, tx *db.Tx) (err error) {
+		_, cookie, err = session.Start(ctx, tx, session.Session{
+			UserID: u.ID, AMR: amr, AuthenticatedAt: w.Now(), CreatedAt: w.Now(), ExpiresAt: w.Now().Add(8 * time.Hour),
+		})
+		return err
+	})
+	return cookie
+}
+
+func starting(cl client.Client, pairs ...string) oauth.DeviceIn {
+	in := ask(cl, pairs...)
+	return oauth.DeviceIn{Auth: in.Auth, Params: in.Params, Visitor: visitor}
+}
+
+func (w den) start(pairs ...string) oauth.DeviceStarted {
+	w.t.Helper()
+	d, err := w.OAuth.StartDevice(w.t.Context(), starting(w.tv, pairs...))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return d
+}
+
+func (w den) poll(d oauth.DeviceStarted) oauth.TokenIn {
+	return ask(w.tv, "grant_type", client.GrantDevice, "device_code", d.DeviceCode)
+}
+
+// find types the code in.
+func (w den) find(d oauth.DeviceStarted) string {
+	w.t.Helper()
+	handle, err := w.OAuth.FindDevice(w.t.Context(), d.UserCode, visitor)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return handle
+}
+
+func (w den) answer(handle, cookie string, allow bool) error {
+	_, err := w.OAuth.AnswerDevice(w.t.Context(), oauth.DeviceAnswer{Handle: handle, Cookie: cookie, Allow: allow, Visitor: visitor})
+	return err
+}
+
+func (w den) allow(d oauth.DeviceStarted) {
+	w.t.Helper()
+	if err := w.answer(w.find(d), w.cookie, true); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func wantFault(t *testing.T, what string, err error, code fault.Code) {
+	t.Helper()
+	if !fault.Is(err, code) {
+		t.Errorf("%s: got %v, want %s", what, err, code)
+	}
+}
+
+func TestDeviceFlow(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w := newDen(t, d)
+		w.Settings.Resources = []string{"https://api.example.com"}
+		dev := w.start("scope", "openid offline_access films:watch", "resource", "https://api.example.com")
+		if len(dev.DeviceCode) != 64 || len(dev.UserCode) != 9 || dev.Interval != 5*time.Second || dev.ExpiresIn != 15*time.Minute {
+			t.Errorf("got %+v", dev)
+		}
+		w.refused("before anybody answered", w.poll(dev), oauth.AuthorizationPending)
+		handle := w.find(dev)
+		p, err := w.OAuth.DevicePrompt(t.Context(), handle, w.cookie, visitor)
+		if err != nil || p.User.ID != w.jane.ID || p.Client.ID != w.tv.ID || p.UserCode != dev.UserCode || p.Elsewhere || strings.Join(p.Request.Scope, " ") != "openid offline_access films:watch" {
+			t.Errorf("the question: got %+v, %v", p, err)
+		}
+		w.Advance(5 * time.Second)
+		w.refused("a question is no answer", w.poll(dev), oauth.AuthorizationPending)
+		if err := w.answer(handle, w.cookie, true); err != nil {
+			t.Fatal(err)
+		}
+		out := w.token(w.poll(dev)) // at once: the answer is there
+		g := out.Grant
+		if out.Refresh == "" || !out.OpenID() || !w.alive(out) || g.UserID != w.jane.ID || g.SessionID != "" || g.ACR != oauth.ACRSingle || out.Resources[0] != "https://api.example.com" {
+			t.Errorf("got %+v", out)
+		}
+		w.refused("once more", w.poll(dev), oauth.InvalidGrant)
+		if !w.alive(out) {
+			t.Error("a late poll ended the tokens")
+		}
+		// It does not hang on the browser that let it in.
+		w.Write(func(ctx context.Context, tx *db.Tx) error { _, err := session.EndAll(ctx, tx, w.jane.ID, ""); return err })
+		w.token(refreshing(w.tv, out.Refresh))
+	})
+}
+
+func TestDeviceIsToldHowOftenItMayAsk(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w := newDen(t, d)
+		dev := w.start()
+		w.refused("first", w.poll(dev), oauth.AuthorizationPending)
+		w.Advance(4 * time.Second) // the network took a second off
+		w.refused("in time", w.poll(dev), oauth.AuthorizationPending)
+		w.Advance(time.Second)
+		w.refused("too soon", w.poll(dev), oauth.SlowDown)
+		w.Advance(5 * time.Second)
+		w.refused("the interval grew (RFC 8628 §3.5)", w.poll(dev), oauth.SlowDown)
+		w.Advance(15 * time.Second)
+		w.refused("slow enough", w.poll(dev), oauth.AuthorizationPending)
+		w.allow(dev)
+		w.token(w.poll(dev))
+	})
+}
+
+func TestDeviceIsTurnedAway(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w := newDen(t, d)
+		dev := w.start()
+		handle := w.find(dev)
+		if err := w.answer(handle, w.cookie, false); err != nil {
+			t.Fatal(err)
+		}
+		w.refused("after a no", w.poll(dev), oauth.AccessDenied)
+		w.refused("and always", w.poll(dev), oauth.AccessDenied)
+		wantFault(t, "a yes after a no", w.answer(handle, w.cookie, true), fault.ChallengeInvalid)
+		_, err := w.OAuth.FindDevice(t.Context(), dev.UserCode, visitor)
+		wantFault(t, "its code", err, fault.CodeInvalid)
+	})
+}
+
+func TestDeviceCodeExpires(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w := newDen(t, d)
+		dev, late := w.start(), w.start()
+		handle := w.find(dev)
+		w.allow(late)
+		w.Advance(15 * time.Minute)
+		w.refused("past its time", w.poll(dev), oauth.ExpiredToken)
+		w.refused("approved, and not fetched", w.poll(late), oauth.ExpiredToken)
+		w.cookie = w.signedIn(w.jane, session.Password)
+		wantFault(t, "a late yes", w.answer(handle, w.cookie, true), fault.ChallengeInvalid)
+		w.Write(func(ctx context.Context, tx *db.Tx) error { _, err := grant.Sweep(ctx, tx, w.Now(), 100); return err })
+		w.refused("swept", w.poll(dev), oauth.InvalidGrant)
+	})
+}
+
+// Of a hundred polls after the yes one gets tokens.
+func TestOfManyPollsOneWins(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w := newDen(t, d)
+		dev := w.start("scope", "openid offline_access")
+		w.allow(dev)
+		won := race(t, oauth.InvalidGrant, func(int) (oauth.Issued, error) { return w.OAuth.Token(t.Context(), w.poll(dev)) })
+		if len(won) != 1 || !w.alive(won[0]) {
+			t.Fatalf("%d of %d polls got tokens, want 1", len(won), callers)
+		}
+		w.token(refreshing(w.tv, won[0].Refresh))
+	})
+}
+
+// Of a hundred answers one counts, and one grant comes of it.
+func TestOfManyAnswersOneCounts(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w := newDen(t, d)
+		dev := w.start()
+		handles := [2]string{w.find(dev), w.find(dev)} // two tabs
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		got := map[string]int{}
+		for i := range callers {
+			wg.Go(func() {
+				err := w.answer(handles[i%2], w.cookie, i%4 < 2)
+				mu.Lock()
+				defer mu.Unlock()
+				got[fmt.Sprint(err == nil, fault.Is(err, fault.ChallengeInvalid))]++
+			})
+		}
+		wg.Wait()
+		if got["true false"] != 1 || got["false true"] != callers-1 {
+			t.Errorf("got %v, want one answer that counts", got)
+		}
+		w.Write(func(ctx context.Context, tx *db.Tx) error {
+			if all, err := grant.ByUser(ctx, tx, w.jane.ID, w.tv.ID); err != nil || len(all) > 1 {
+				t.Errorf("got %d grants, %v, want one at most", len(all), err)
+			}
+			return nil
+		})
+	})
+}
+
+func TestDeviceRequestsAreRefused(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w := newDen(t, d)
+		refused := func(what string, in oauth.DeviceIn, code string) {
+			t.Helper()
+			_, err := w.OAuth.StartDevice(t.Context(), in)
+			wantError(t, what, err, code)
+		}
+		refused("a client without the grant", starting(w.spa), oauth.UnauthorizedClient)
+		refused("a confidential client without its secret", oauth.DeviceIn{Auth: oauth.ClientAuth{ID: string(w.web.ID), Visitor: visitor}, Visitor: visitor}, oauth.InvalidClient)
+		refused("nobody", oauth.DeviceIn{Auth: oauth.ClientAuth{Visitor: visitor}, Visitor: visitor}, oauth.InvalidClient)
+		refused("another's scope", starting(w.tv, "scope", "orders:read"), oauth.InvalidScope)
+		refused("another resource", starting(w.tv, "resource", "https://evil.example"), oauth.InvalidTarget)
+
+		dev := w.start()
+		w.allow(dev)
+		radio := w.Client("Radio", func(c *client.Client) { c.Policy.Grants = []string{client.GrantDevice} })
+		w.refused("another's device code", ask(radio, "grant_type", client.GrantDevice, "device_code", dev.DeviceCode), oauth.InvalidGrant)
+		w.refused("no device code", ask(w.tv, "grant_type", client.GrantDevice), oauth.InvalidRequest)
+		w.refused("a made-up device code", ask(w.tv, "grant_type", client.GrantDevice, "device_code", strings.Repeat("0", 64)), oauth.InvalidGrant)
+		w.refused("the user code", ask(w.tv, "grant_type", client.GrantDevice, "device_code", dev.UserCode), oauth.InvalidGrant)
+		w.refused("a client without the grant", ask(w.spa, "grant_type", client.GrantDevice, "device_code", dev.DeviceCode), oauth.UnauthorizedClient)
+		w.token(w.poll(dev))
+	})
+}
+
+// A guesser gets ten tries, and one more each minute and a half; who is right in
+// between is not one (RFC 8628 §5.1).
+func TestUserCodeGuessesAreLimited(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w := newDen(t, d)
+		dev := w.start()
+		try := func(typed string) error {
+			_, err := w.OAuth.FindDevice(t.Context(), typed, visitor)
+			return err
+		}
+		for i := range 20 {
+			if err := try(dev.UserCode); err != nil {
+				t.Fatalf("right code, look %d: %v", i, err)
+			}
+		}
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		got := map[fault.Code]int{}
+		for range callers {
+			wg.Go(func() {
+				f, _ := fault.From(try("BCDF-GHJK"))
+				mu.Lock()
+				defer mu.Unlock()
+				if f != nil {
+					got[f.Code]++
+				}
+			})
+		}
+		wg.Wait()
+		if got[fault.CodeInvalid] != 10 || got[fault.RateLimited] != callers-10 {
+			t.Errorf("got %v, want 10 guesses judged", got)
+		}
+		wantFault(t, "even the right one waits", try(dev.UserCode), fault.RateLimited)
+		_, err := w.OAuth.FindDevice(t.Context(), dev.UserCode, oauth.Visitor{IP: "192.0.2.2"})
+		if err != nil {
+			t.Errorf("from elsewhere: %v", err)
+		}
+		w.Advance(90 * time.Second)
+		if err := try(dev.UserCode); err != nil {
+			t.Errorf("after a while: %v", err)
+		}
+		wantFault(t, "no code at all", try("not a code"), fault.CodeInvalid)
+	})
+}
+
+func TestDevicesThatBeginAreLimited(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w := newDen(t, d)
+		for range 60 {
+			w.start()
+		}
+		_, err := w.OAuth.StartDevice(t.Context(), starting(w.tv))
+		wantFault(t, "the 61st", err, fault.RateLimited)
+	})
+}
+
+// Only who could sign in to the application lets a device in.
+func TestWhoMayLetADeviceIn(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w := newDen(t, d)
+		dev := w.start()
+		handle := w.find(dev)
+		wantFault(t, "nobody", w.answer(handle, "", true), fault.Unauthenticated)
+		wantFault(t, "a made-up cookie", w.answer(handle, strings.Repeat("0", 64), true), fault.Unauthenticated)
+		p, err := w.OAuth.DevicePrompt(t.Context(), handle, "", visitor)
+		if err != nil || p.User.ID != "" || p.Client.ID != w.tv.ID {
+			t.Errorf("asked before the sign-in: got %+v, %v", p, err)
+		}
+		w.Enrol(w.jane, w.tv, client.Suspended)
+		wantFault(t, "suspended there", w.answer(handle, w.cookie, true), fault.EnrolmentSuspended)
+		w.Enrol(w.jane, w.tv, client.Active)
+
+		otto := w.User("otto@example.com", "Otto", "")
+		if err := w.answer(handle, w.signedIn(otto, session.Password), true); err != nil {
+			t.Fatalf("new to an open application: %v", err)
+		}
+		if out := w.token(w.poll(dev)); out.User.ID != otto.ID || len(out.Roles) != 1 {
+			t.Errorf("got %+v, want tokens of Otto with the default role", out)
+		}
+
+		strict := w.tv
+		strict.Policy.SecondFactor = client.FactorRequired
+		dev = w.start()
+		handle = w.find(dev)
+		w.Write(func(ctx context.Context, tx *db.Tx) error { return client.Update(ctx, tx, strict, w.Now()) })
+		wantFault(t, "with one factor of two", w.answer(handle, w.cookie, true), fault.Unauthenticated)
+		if err := w.answer(handle, w.signedIn(w.jane, session.Password, session.OTP), true); err != nil {
+			t.Fatalf("with both: %v", err)
+		}
+		if out := w.token(w.poll(dev)); out.Grant.ACR != oauth.ACRMulti {
+			t.Errorf("acr %q", out.Grant.ACR)
+		}
+	})
+}
+
+// What was said yes to is not had by who was barred before the device came for it.
+func TestPersonBarredBeforeTheDeviceComes(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w := newDen(t, d)
+		dev := w.start()
+		w.allow(dev)
+		w.Enrol(w.jane, w.tv, client.Suspended)
+		w.refused("suspended", w.poll(dev), oauth.InvalidGrant)
+		w.Enrol(w.jane, w.tv, client.Active)
+		w.refused("and it is over", w.poll(dev), oauth.InvalidGrant)
+
+		dev = w.start()
+		w.allow(dev)
+		w.Write(func(ctx context.Context, tx *db.Tx) error {
+			_, err := grant.EndByUserClient(ctx, tx, w.jane.ID, w.tv.ID)
+			return err
+		})
+		w.refused("taken back", w.poll(dev), oauth.InvalidGrant)
+	})
+}
+
+// The handle of a device answers on its own page and nowhere else, and that of
+// an authorization request does not there.
+func TestHandlesAreNotMistaken(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w := newDen(t, d)
+		dev := w.start()
+		handle := w.find(dev)
+		next, err := w.OAuth.Continue(t.Context(), handle, w.cookie, visitor)
+		if err != nil || next.Device != handle || next.Reply != nil {
+			t.Errorf("continue: got %+v, %v", next, err)
+		}
+		_, err = w.OAuth.Consent(t.Context(), oauth.ConsentIn{Handle: handle, Cookie: w.cookie, Allow: true, Visitor: visitor})
+		wantError(t, "consent", err, oauth.InvalidRequest)
+		if p, err := w.OAuth.Pending(t.Context(), handle, w.cookie); err != nil || p.Client.ID != w.tv.ID {
+			t.Errorf("the sign-in page: got %+v, %v", p, err)
+		}
+		other := ""
+		w.Write(func(ctx context.Context, tx *db.Tx) (err error) {
+			data, _ := json.Marshal(oauth.Request{Issuer: visitor.Base, ClientID: w.spa.ID, RedirectURI: callback, CreatedAt: w.Now()})
+			other, err = onetime.Create(ctx, tx, onetime.Secret{Purpose: onetime.Authorization, ClientID: w.spa.ID, Data: data, ExpiresAt: w.Now().Add(time.Hour)}, w.Now())
+			return err
+		})
+		wantFault(t, "another request", w.answer(other, w.cookie, true), fault.ChallengeInvalid)
+		w.allow(dev)
+	})
+}
+
+// The person is told when the device is in another network: whoever sent them
+// the code may sit there (RFC 8628 §5.4).
+func TestPersonIsToldThatADeviceIsElsewhere(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w := newDen(t, d)
+		in := starting(w.tv)
+		for ip, elsewhere := range map[string]bool{"192.0.2.1": false, "198.51.100.9": true, "2001:db8::1": true} {
+			in.Visitor.IP = ip
+			dev, err := w.OAuth.StartDevice(t.Context(), in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := w.OAuth.DevicePrompt(t.Context(), w.find(dev), w.cookie, visitor)
+			if err != nil || p.Elsewhere != elsewhere {
+				t.Errorf("from %s: got %v, %v, want %v", ip, p.Elsewhere, err, elsewhere)
+			}
+		}
+	})
+}
