@@ -87,6 +87,8 @@ func (a *API) proceed(w http.ResponseWriter, r *http.Request, d oauth.Decision, 
 		redirect(w, r, pages+"/login?request="+d.Login.Handle)
 	case d.Consent != "":
 		redirect(w, r, pages+"/consent?request="+d.Consent)
+	case d.Device != "":
+		redirect(w, r, pages+"/device?request="+d.Device)
 	default:
 		redirect(w, r, pages+a.Prefix+"/oauth2/continue?request="+d.Continue)
 	}
