@@ -28,7 +28,7 @@ const logoutLabel = "logout-request"
 
 // errStale says that a person came to a page by an address that is no longer
 // good, or never was.
-var errStale = &Error{Code: InvalidRequest, Description: "this request to sign out has expired; go back to the application and try again"}
+var errStale = &Error{Code: InvalidRequest, Description: "the request to sign out is not valid any more"}
 
 // leaving is a request to sign out that was found valid. Subject and Session
 // are those of its id_token_hint. It waits in the browser, sealed: nobody who

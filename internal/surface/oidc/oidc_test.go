@@ -177,12 +177,15 @@ func (w *world) hooks() map[string]func(*testing.T, map[string]string) {
 		hooks["sign out "+name] = func(*testing.T, map[string]string) { w.signOut(name) }
 	}
 	maps.Copy(hooks, w.authorizeHooks())
+	maps.Copy(hooks, w.logoutHooks())
 	return hooks
 }
 
 func stage(t *testing.T, d *db.DB) transcript.Stage {
 	w := newWorld(t, d)
-	return transcript.Stage{Host: w, Vars: w.vars(), Hooks: w.hooks()}
+	vars, hooks := w.vars(), w.hooks()
+	maps.Copy(hooks, registrations(t, w.Rig, vars))
+	return transcript.Stage{Host: w, Vars: vars, Hooks: hooks}
 }
 
 func TestTranscripts(t *testing.T) {
