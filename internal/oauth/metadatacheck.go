@@ -77,7 +77,7 @@ func checkGrants(md *Metadata, who registrant) error {
 	if len(md.GrantTypes) == 0 || slices.Equal(md.GrantTypes, []string{client.GrantRefresh}) {
 		return badMetadata("grant_types has none that gives tokens")
 	}
-	md.ResponseTypes = without(md.ResponseTypes, nil)
+	md.ResponseTypes = append([]string{}, without(md.ResponseTypes, nil)...) // a list, if an empty one
 	code := slices.Contains(md.GrantTypes, client.GrantCode)
 	if slices.ContainsFunc(md.ResponseTypes, func(s string) bool { return s != "code" }) {
 		return badMetadata("response_types has another than code (OAuth 2.1)")
