@@ -135,6 +135,8 @@ func needsConsent(r Request, s sight) bool {
 		return true
 	case !s.client.AsksConsent():
 		return false
+	case s.consent.UserID == "": // who asks for nothing in particular asks to know them
+		return true
 	case !confidential(s.client) && client.Origin(r.RedirectURI) == "", !confidential(s.client) && localURI(r.RedirectURI):
 		return true
 	}
