@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 
+	"sallyport/internal/client"
 	"sallyport/internal/fault"
 	"sallyport/internal/self"
 	"sallyport/internal/session"
@@ -24,6 +25,21 @@ type accountData struct {
 	Fresh    bool       // signed in just now: no further proof is asked for
 	Setup    *totpSetup // a second factor that is being set up
 	Codes    []string   // backup codes, shown once
+	Access   []access
+	Onward   *onward
+}
+
+// access is an application with access, as a person reads of it.
+type access struct {
+	self.Access
+	Name, Origin string
+	Asks         []ask
+}
+
+// onward leads back to an authorization request that waits.
+type onward struct {
+	target
+	Name string
 }
 
 // signedIn is a session as a person tells it apart.
@@ -94,18 +110,39 @@ func (p *Pages) account(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, err)
 		return
 	}
-	p.showAccount(w, r, http.StatusOK, who, view{}, accountData{})
+	p.showAccount(w, r, http.StatusOK, who, view{}, accountData{Onward: p.onward(r, targetOf(wire.Query(r)))})
+}
+
+// onward is the way back to the request that sent somebody here to set up a
+// second factor; nil without one, or if it waits no more.
+func (p *Pages) onward(r *http.Request, t target) *onward {
+	if t.Request == "" {
+		return nil
+	}
+	page, err := p.page(r, t)
+	if err != nil {
+		return nil
+	}
+	return &onward{t, nameOf(page.Client)}
 }
 
 func (p *Pages) showAccount(w http.ResponseWriter, r *http.Request, status int, who self.Caller, v view, d accountData) {
 	var err error
 	var all []session.Session
+	var accesses []self.Access
 	if d.Profile, err = p.Self.Me(r.Context(), who); err == nil {
 		all, err = p.Self.Sessions(r.Context(), who)
+	}
+	if err == nil {
+		accesses, err = p.Self.Accesses(r.Context(), who)
 	}
 	if err != nil {
 		p.fail(w, r, err)
 		return
+	}
+	for _, a := range accesses {
+		a.Since = a.Since.UTC()
+		d.Access = append(d.Access, access{a, nameOf(a.Client), originOf(a.Client, a.Client.Policy.RedirectURIs...), asksOf(a.Scope, nil, nil)})
 	}
 	for _, s := range all {
 		s.CreatedAt = s.CreatedAt.UTC()
@@ -130,7 +167,7 @@ func (p *Pages) postAccount(w http.ResponseWriter, r *http.Request, in *wire.Par
 		p.fail(w, r, err)
 		return
 	}
-	var d accountData
+	d := accountData{Onward: p.onward(r, targetOf(in))}
 	notice, err := p.change(r, who, in, &d)
 	if err != nil {
 		f, ok := wire.Fault(err)
@@ -207,6 +244,8 @@ func (p *Pages) perform(r *http.Request, who self.Caller, in *wire.Params, proof
 		return "These are your new backup codes; the old ones no longer work.", err
 	case "end-session":
 		return "That session has ended.", p.Self.EndSession(ctx, who, session.ID(in.String("session")))
+	case "withdraw":
+		return "That application no longer has access.", p.Self.Withdraw(ctx, who, client.ID(in.String("client")))
 	case "unlink":
 		return "The account is unlinked.", p.Self.Unlink(ctx, who, proof, in.String("provider"))
 	}

@@ -18,7 +18,7 @@ type joinData struct {
 }
 
 // joinView is a page to join an application by.
-func joinView(name string, page signin.LoginPage, d joinData) view {
+func joinView(name string, page place, d joinData) view {
 	d.MinLength = page.Client.Password().MinLength
 	return view{Title: titles[name], client: page.Client, Data: d}
 }
@@ -51,7 +51,7 @@ func (p *Pages) postSignup(w http.ResponseWriter, r *http.Request, in *wire.Para
 	}
 	d := joinData{target: t, Email: in.String("email"), Name: in.String("display_name")}
 	out, err := p.SignIn.SignUp(r.Context(), signin.SignUpIn{
-		ClientID: t.clientID(), Email: d.Email, DisplayName: d.Name, Password: in.String("password"),
+		ClientID: page.Client.ID, Email: d.Email, DisplayName: d.Name, Password: in.String("password"), Request: t.Request,
 		Limits: p.Flow.Limits.SignUp(wire.OriginOf(r.Context())), Visitor: visitor(r),
 	})
 	name := pageSignUp
@@ -91,8 +91,8 @@ func (p *Pages) postInvite(w http.ResponseWriter, r *http.Request, in *wire.Para
 		Email: strings.TrimSpace(in.String("email")), Name: strings.TrimSpace(in.String("display_name")),
 	}
 	out, err := p.SignIn.AcceptInvite(r.Context(), signin.InviteIn{
-		ClientID: t.clientID(), Code: d.Code, Email: d.Email, DisplayName: d.Name, Password: in.String("password"),
-		Failures: p.Flow.Limits.Invite(wire.OriginOf(r.Context()), t.AppID), Visitor: visitor(r),
+		ClientID: page.Client.ID, Code: d.Code, Email: d.Email, DisplayName: d.Name, Password: in.String("password"), Request: t.Request,
+		Failures: p.Flow.Limits.Invite(wire.OriginOf(r.Context()), string(page.Client.ID)), Visitor: visitor(r),
 	})
 	if err != nil {
 		p.again(w, r, pageInvite, joinView(pageInvite, page, d), err)

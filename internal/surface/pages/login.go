@@ -1,37 +1,44 @@
 package pages
 
 import (
+	"cmp"
 	"net/http"
 
 	"sallyport/internal/client"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
+	"sallyport/internal/oauth"
 	"sallyport/internal/signin"
 	"sallyport/internal/wire"
 )
 
 // target is the application that a page is for, and where the browser goes
-// when done, as it travels through forms and links. State is echoed.
+// when done, as it travels through forms and links. State is echoed. Request is
+// the handle of an authorization request, which says all that itself.
 type target struct {
-	AppID, RedirectURI, State string
+	AppID, RedirectURI, State, Request string
 	// broken marks one that was given twice or is not text: which of two
 	// addresses is meant is nobody's guess.
 	broken bool
 }
 
+// noRequest is the handle of no request: what is given twice, or empty, is none.
+const noRequest = "none"
+
 func targetOf(q *wire.Params) target {
+	if q.Has("request") {
+		return target{Request: cmp.Or(q.String("request"), noRequest)}
+	}
 	id, _ := identity.ParseID(q.String("app_id"))
 	t := target{AppID: id, RedirectURI: q.String("redirect_uri"), State: q.String("state")}
 	t.broken = len(q.Problems()) > 0
 	return t
 }
 
-func (t target) clientID() client.ID { return client.ID(t.AppID) }
-
 // Query is the target as a query, for links between pages.
 func (t target) Query() string {
 	var pairs []string
-	for _, kv := range [][2]string{{"app_id", t.AppID}, {"redirect_uri", t.RedirectURI}, {"state", t.State}} {
+	for _, kv := range [][2]string{{"app_id", t.AppID}, {"redirect_uri", t.RedirectURI}, {"state", t.State}, {"request", t.Request}} {
 		if kv[1] != "" {
 			pairs = append(pairs, kv[0], kv[1])
 		}
@@ -39,28 +46,41 @@ func (t target) Query() string {
 	return signin.WithQuery("", pairs...)
 }
 
+// place is what a target comes to: the application, where the browser goes when
+// done and, of an authorization request, what it asks for.
+type place struct {
+	signin.LoginPage
+	Pending oauth.PendingRequest
+}
+
 // page checks the target of a page, for a form or a link to it alike. An
 // application without a page of its own has no redirect URI, and its people end
 // on the account page; an address that is not registered is never gone to.
-func (p *Pages) page(r *http.Request, t target) (signin.LoginPage, error) {
+func (p *Pages) page(r *http.Request, t target) (place, error) {
 	return p.resume(r, t, "")
 }
 
-// resume is page, and signs in by a session cookie if that will do.
-func (p *Pages) resume(r *http.Request, t target, cookie string) (signin.LoginPage, error) {
-	if t.broken {
-		return signin.LoginPage{}, fault.New(fault.RedirectURIInvalid)
+// resume is page, and signs in by a session cookie if that will do. A request
+// is never resumed by: that it came here says that the session will not do.
+func (p *Pages) resume(r *http.Request, t target, cookie string) (at place, err error) {
+	switch {
+	case t.broken:
+		return at, fault.New(fault.RedirectURIInvalid)
+	case t.Request != "":
+		at.Pending, err = p.OAuth.Pending(r.Context(), t.Request, wire.Cookie(r, p.Flow.Cookie))
+		at.Client = at.Pending.Client
+		return at, err
 	}
-	page, err := p.SignIn.Login(r.Context(), signin.ResumeIn{
-		ClientID: t.clientID(), RedirectURI: t.RedirectURI, Cookie: cookie, Visitor: visitor(r),
+	at.LoginPage, err = p.SignIn.Login(r.Context(), signin.ResumeIn{
+		ClientID: client.ID(t.AppID), RedirectURI: t.RedirectURI, Cookie: cookie, Visitor: visitor(r),
 	})
 	if fault.Is(err, fault.RedirectURIInvalid) {
-		page.RedirectURI = ""
+		at.RedirectURI = ""
 		if t.RedirectURI == "" {
 			err = nil
 		}
 	}
-	return page, err
+	return at, err
 }
 
 // loginData fills the login page and the page that asks for a code.
@@ -94,6 +114,7 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) {
 	t := targetOf(q)
 	problem := q.String("error")
 	switch {
+	case t.Request != "":
 	case q.String("app_id") == "" && problem != "":
 		// A mailed link that nobody knows any more names no application.
 		p.message(w, r, http.StatusOK, titles[pageLogin], problemWords(problem)+" Go back to your application to start again.")
@@ -119,6 +140,7 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) {
 	d := dataFor(t, page.Client)
 	switch problem {
 	case "":
+		d.Email, v.Notice = expected(page.Pending)
 	case "pending_approval": // what a sign-up comes to, and no mistake
 		v.Notice = problemWords(problem)
 	default:
@@ -131,7 +153,7 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) {
 
 // arrive sends the browser to the application with an outcome, setting the
 // session cookie on the way, or asks for the second factor.
-func (p *Pages) arrive(w http.ResponseWriter, r *http.Request, t target, page signin.LoginPage, out signin.Outcome) {
+func (p *Pages) arrive(w http.ResponseWriter, r *http.Request, t target, page place, out signin.Outcome) {
 	if out.Challenge != nil {
 		session, err := p.Flow.TOTPSession(r.Context(), *out.Challenge)
 		if err != nil {
@@ -143,7 +165,14 @@ func (p *Pages) arrive(w http.ResponseWriter, r *http.Request, t target, page si
 		p.show(w, r, http.StatusOK, pageTOTP, view{Title: titles[pageTOTP], client: page.Client, Data: d})
 		return
 	}
-	to, err := p.Flow.Destination(r, out, page.Client, page.RedirectURI)
+	if t.Request != "" && out.SignedIn != nil && out.SignedIn.Session == "" {
+		// An invitation let them in; who they are is yet to be shown.
+		p.show(w, r, http.StatusOK, pageLogin, view{
+			Title: titles[pageLogin], Notice: "Your invitation is accepted. Sign in to go on.", client: page.Client, Data: dataFor(t, page.Client),
+		})
+		return
+	}
+	to, err := p.destination(r, t, page, out)
 	if err != nil {
 		p.crash(w, r, err)
 		return
@@ -180,7 +209,7 @@ func (p *Pages) postLogin(w http.ResponseWriter, r *http.Request, in *wire.Param
 		err = fault.New(fault.EmailInvalid)
 	} else {
 		out, err = p.SignIn.Password(r.Context(), signin.PasswordIn{
-			ClientID: t.clientID(), Email: email, Password: in.String("password"),
+			ClientID: page.Client.ID, Email: email, Password: in.String("password"), Request: t.Request,
 			Limits: p.Flow.Limits.Login(wire.OriginOf(r.Context()), email), Visitor: visitor(r),
 		})
 	}
@@ -207,7 +236,7 @@ func (p *Pages) postMagicLink(w http.ResponseWriter, r *http.Request, in *wire.P
 		err = fault.New(fault.EmailInvalid)
 	} else {
 		err = p.SignIn.RequestMagicLink(r.Context(), signin.MagicLinkIn{
-			ClientID: t.clientID(), Email: email, RedirectURI: t.RedirectURI,
+			ClientID: page.Client.ID, Email: email, RedirectURI: t.RedirectURI, Request: t.Request,
 			Limits: p.Flow.Limits.Magic(wire.OriginOf(r.Context()), email), Visitor: visitor(r),
 		})
 	}
@@ -241,7 +270,7 @@ func (p *Pages) postTOTP(w http.ResponseWriter, r *http.Request, in *wire.Params
 		p.show(w, r, http.StatusOK, pageTOTP, v)
 		return
 	}
-	out, err := p.challenge(r, page, d.TOTPSession, code)
+	out, err := p.challenge(r, t, page, d.TOTPSession, code)
 	switch {
 	case fault.Is(err, fault.ChallengeInvalid), fault.Is(err, fault.CodeAttempts):
 		p.again(w, r, pageLogin, v, err)
@@ -255,9 +284,9 @@ func (p *Pages) postTOTP(w http.ResponseWriter, r *http.Request, in *wire.Params
 // maxCode is the longest code that is looked at.
 const maxCode = 64
 
-// challenge answers a challenge of the page's own application: one that began
-// at another does not end here.
-func (p *Pages) challenge(r *http.Request, page signin.LoginPage, session, code string) (signin.Outcome, error) {
+// challenge answers a challenge of the page's own application and request: one
+// that began at another does not end here.
+func (p *Pages) challenge(r *http.Request, t target, page place, session, code string) (signin.Outcome, error) {
 	secret, err := p.Flow.Challenge(session)
 	if err != nil {
 		return signin.Outcome{}, err
@@ -269,5 +298,7 @@ func (p *Pages) challenge(r *http.Request, page signin.LoginPage, session, code 
 	if cl.ID != page.Client.ID {
 		return signin.Outcome{}, fault.New(fault.ChallengeInvalid)
 	}
-	return p.SignIn.Challenge(r.Context(), signin.ChallengeIn{Secret: secret, Code: code, Tries: p.Flow.Limits.TOTP(), Visitor: visitor(r)})
+	return p.SignIn.Challenge(r.Context(), signin.ChallengeIn{
+		Secret: secret, Request: t.Request, Code: code, Tries: p.Flow.Limits.TOTP(), Visitor: visitor(r),
+	})
 }

@@ -16,9 +16,14 @@ type look struct {
 	Color, Ink template.CSS // of buttons, and of the words on them
 }
 
-// lookOf is how the pages of a client look on the mount at path.
+// lookOf is how the pages of a client look on the mount at path. One that
+// registered itself may call itself what it likes, but shows no picture and
+// colour of anybody's.
 func lookOf(cl client.Client, path string) look {
 	brand := cl.Policy.Branding
+	if cl.Source != client.Operator {
+		brand = client.Branding{}
+	}
 	l := look{Name: cl.Name, Logo: logo(brand.LogoURL, path), LogoHeight: brand.LogoHeight, Color: client.DefaultColor}
 	if l.Name == "" {
 		l.Name = "Sallyport"

@@ -52,16 +52,38 @@ func (p *Pages) magicLink(w http.ResponseWriter, r *http.Request) {
 // postMagicLinkSpend signs in by the link. What goes wrong is said on the
 // sign-in page of the link's application, if it is known.
 func (p *Pages) postMagicLinkSpend(w http.ResponseWriter, r *http.Request, in *wire.Params) {
+	var page place
+	t, err := p.requestOf(r, in.String("token"))
+	if err == nil && t.Request != "" {
+		page, err = p.page(r, t)
+	}
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
 	out, err := p.SignIn.MagicLink(r.Context(), signin.SpendLinkIn{
-		Token: in.String("token"), Limits: p.Flow.Limits.MagicVerify(wire.OriginOf(r.Context())), Visitor: visitor(r),
+		Token: in.String("token"), Request: t.Request, Limits: p.Flow.Limits.MagicVerify(wire.OriginOf(r.Context())), Visitor: visitor(r),
 	})
-	t := target{AppID: string(out.Client.ID), RedirectURI: out.RedirectURI}
+	if t.Request == "" {
+		t = target{AppID: string(out.Client.ID), RedirectURI: out.RedirectURI}
+		page = place{LoginPage: signin.LoginPage{Client: out.Client, RedirectURI: out.RedirectURI}}
+	}
 	switch {
-	case err != nil && t.AppID == "":
+	case err != nil && out.Client.ID == "":
 		p.fail(w, r, err)
 	case err != nil:
 		p.again(w, r, pageLogin, view{client: out.Client, Data: dataFor(t, out.Client)}, err)
 	default:
-		p.arrive(w, r, t, signin.LoginPage{Client: out.Client, RedirectURI: out.RedirectURI}, out.Outcome)
+		p.arrive(w, r, t, page, out.Outcome)
 	}
+}
+
+// requestOf is the request that a link was asked for in, if it was. A link that
+// is none is found out when it is spent.
+func (p *Pages) requestOf(r *http.Request, raw string) (target, error) {
+	to, err := p.SignIn.MagicLinkTarget(r.Context(), raw)
+	if fault.Is(err, fault.MagicLinkInvalid) {
+		err = nil
+	}
+	return target{Request: to.Request}, err
 }

@@ -10,6 +10,9 @@
 //	   └─ /signup, /invite ──┴─ code ──────────────────▲ (or /account if it
 //	                                                     has no page)
 //
+// A sign-in for an authorization request goes the same ways and ends at the
+// provider instead (request.go).
+//
 // A page does what the API beside it does, by the same operations and under the
 // same limits; it has its own words for what goes wrong. It decides nothing
 // about people: which application a browser came from, and what it gets there,
@@ -69,10 +72,12 @@ type Pages struct {
 	SignIn *signin.Core
 	Self   *self.Core
 	OAuth  *oauth.Core
-	Flow   Flow
-	CSRF   *wire.CSRF
-	Now    func() time.Time
-	Log    *slog.Logger
+	// Reply sends a browser back to the client of an authorization request.
+	Reply func(w http.ResponseWriter, r *http.Request, reply oauth.Reply)
+	Flow  Flow
+	CSRF  *wire.CSRF
+	Now   func() time.Time
+	Log   *slog.Logger
 
 	views sync.Map // name → *template.Template, parsed when first shown
 }
@@ -96,6 +101,8 @@ func (p *Pages) Routes() []wire.Route {
 		{Method: "POST", Pattern: "/verify-email", Handler: p.form(p.postVerifyEmail)},
 		{Method: "GET", Pattern: "/magic-link", Handler: p.magicLink},
 		{Method: "POST", Pattern: "/magic-link", Handler: p.form(p.postMagicLinkSpend)},
+		{Method: "GET", Pattern: "/consent", Handler: p.consent},
+		{Method: "POST", Pattern: "/consent", Handler: p.boundForm(p.postConsent, "request")},
 		{Method: "GET", Pattern: "/account", Handler: p.account},
 		{Method: "POST", Pattern: "/account", Handler: p.boundForm(p.postAccount)},
 	}
@@ -106,22 +113,33 @@ type formHandler func(http.ResponseWriter, *http.Request, *wire.Params)
 
 // form reads a posted form and checks that it came from a page of ours.
 func (p *Pages) form(next formHandler) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) { p.readForm(w, r, next) }
+	return func(w http.ResponseWriter, r *http.Request) {
+		p.readForm(w, r, next, func(*wire.Params) []string { return nil })
+	}
 }
 
 // boundForm is form for a page that shows one session's account: who signed in
-// as somebody else meanwhile does not change that one's by an old page.
-func (p *Pages) boundForm(next formHandler) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) { p.readForm(w, r, next, wire.Cookie(r, p.Flow.Cookie)) }
+// as somebody else meanwhile does not change that one's by an old page. A field
+// that is named is bound with it.
+func (p *Pages) boundForm(next formHandler, fields ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		p.readForm(w, r, next, func(in *wire.Params) []string {
+			bind := []string{wire.Cookie(r, p.Flow.Cookie)}
+			for _, name := range fields {
+				bind = append(bind, in.String(name))
+			}
+			return bind
+		})
+	}
 }
 
-func (p *Pages) readForm(w http.ResponseWriter, r *http.Request, next formHandler, bind ...string) {
+func (p *Pages) readForm(w http.ResponseWriter, r *http.Request, next formHandler, bind func(*wire.Params) []string) {
 	in, err := wire.ReadForm(w, r, wire.MaxBody)
 	if err != nil {
 		p.message(w, r, statusOfBody(err), failed, "The form could not be read. Please go back and try again.")
 		return
 	}
-	if err := p.CSRF.Check(origin(r), in.String("csrf"), bind...); err != nil {
+	if err := p.CSRF.Check(origin(r), in.String("csrf"), bind(in)...); err != nil {
 		p.message(w, r, http.StatusForbidden, "This page is too old", "Please go back, reload the page and try again. Your browser must accept cookies.")
 		return
 	}

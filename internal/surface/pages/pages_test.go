@@ -13,6 +13,7 @@ import (
 	"sallyport/internal/invite"
 	"sallyport/internal/rig"
 	"sallyport/internal/surface/keymaster"
+	"sallyport/internal/surface/oidc"
 	"sallyport/internal/surface/pages"
 	"sallyport/internal/totp"
 	"sallyport/internal/wire"
@@ -41,7 +42,17 @@ func surfaces(t testing.TB, r *rig.Rig, bases ...string) (*keymaster.API, *pages
 	if err != nil {
 		t.Fatal(err)
 	}
-	return api, &pages.Pages{SignIn: r.SignIn, Self: r.Self, Flow: flow(api), CSRF: csrf, Now: r.Now, Log: log}
+	p := &pages.Pages{SignIn: r.SignIn, Self: r.Self, OAuth: r.OAuth, Flow: flow(api), CSRF: csrf, Now: r.Now, Log: log}
+	p.Reply = provider(r, p, bases...).Reply
+	return api, p
+}
+
+// provider is what sends a browser to the pages with an authorization request,
+// and takes it back.
+func provider(r *rig.Rig, p *pages.Pages, bases ...string) *oidc.API {
+	return &oidc.API{
+		OAuth: r.OAuth, Keys: r.Keys, Tokens: r.Tokens, Now: r.Now, Log: p.Log, Issuers: bases, Cookie: p.Flow.Cookie, Message: p.Message,
+	}
 }
 
 // flow is how Keymaster's sign-ins end.
@@ -85,6 +96,25 @@ func newTown(t testing.TB, d *db.DB, app string) town {
 		"strict":   r.Client("Strict", with(func(c *client.Client) { c.Policy.SecondFactor = client.FactorRequired })),
 		"off":      r.Client("Off", with(func(c *client.Client) { c.Active = false })),
 		"homeless": r.Client("Homeless", func(c *client.Client) { c.Policy.RedirectURIs = nil }),
+		"asking": r.Client("Calendar & Co", with(func(c *client.Client) {
+			c.Policy.OAuth = client.OAuth{
+				Consent: client.ConsentRequired, Scopes: []string{"calendar:read"},
+				PolicyURI: "https://calendar.example.com/privacy", TermsURI: "http://calendar.example.com/terms",
+			}
+		})),
+		"stranger": r.Client("Google <b>", with(func(c *client.Client) {
+			c.Source = client.Dynamic
+			c.Policy.Branding = client.Branding{Color: "#ff0000", LogoURL: "https://evil.example/google.png"}
+		})),
+		"native": r.Client("Notes", func(c *client.Client) {
+			c.Policy.RedirectURIs = []string{"http://127.0.0.1/cb"}
+			c.Policy.OAuth.Consent = client.ConsentRequired
+		}),
+		"tv": r.Client("Telly", func(c *client.Client) {
+			c.Policy.RedirectURIs = nil
+			c.Policy.Grants = []string{client.GrantDevice, client.GrantRefresh}
+			c.Policy.OAuth.Scopes = []string{"films:watch"}
+		}),
 		"branded": r.Client(`<b>"Rex" & Söhne</b>`, with(func(c *client.Client) {
 			c.Policy.Branding = client.Branding{Color: "#ffd54a", LogoURL: "/apps/" + string(c.ID) + "/logo", LogoHeight: 48}
 		})),
@@ -161,6 +191,7 @@ func stage(t *testing.T, d *db.DB) transcript.Stage {
 	api, p := surfaces(t, w.Rig, rig.Base)
 	w.Mount(api.Routes(), api.MethodNotAllowed)
 	w.Mount(p.Routes(), p.MethodNotAllowed)
+	w.Mount(provider(w.Rig, p, rig.Base).Routes(), p.MethodNotAllowed)
 	return transcript.Stage{Host: w, Vars: w.vars, Hooks: w.hooks(), Authority: "auth.example.com"}
 }
 

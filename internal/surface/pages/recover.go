@@ -42,7 +42,7 @@ func (p *Pages) postForgot(w http.ResponseWriter, r *http.Request, in *wire.Para
 		err = fault.New(fault.EmailInvalid)
 	} else {
 		err = p.SignIn.ForgotPassword(r.Context(), signin.ForgotIn{
-			ClientID: t.clientID(), Email: email, Limits: p.Flow.Limits.ForgotIP(wire.OriginOf(r.Context())),
+			ClientID: page.Client.ID, Email: email, Request: t.Request, Limits: p.Flow.Limits.ForgotIP(wire.OriginOf(r.Context())),
 			Silent: p.Flow.Limits.ForgotEmail(email), Visitor: visitor(r),
 		})
 	}
@@ -63,13 +63,14 @@ func (p *Pages) reset(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, fault.New(fault.ResetInvalid))
 		return
 	}
-	p.show(w, r, http.StatusOK, pageReset, view{Title: titles[pageReset], Data: forgotData{Token: raw}})
+	d := forgotData{Token: raw, target: target{Request: wire.Query(r).String("request")}}
+	p.show(w, r, http.StatusOK, pageReset, view{Title: titles[pageReset], Data: d})
 }
 
 // postReset sets the new password. A password that is refused leaves the link
 // good; a link that is not leaves nothing to try.
 func (p *Pages) postReset(w http.ResponseWriter, r *http.Request, in *wire.Params) {
-	raw := in.String("token")
+	raw, t := in.String("token"), target{Request: in.String("request")}
 	err := p.SignIn.ResetPassword(r.Context(), signin.ResetIn{
 		Token: raw, Password: in.String("password"),
 		Limits: p.Flow.Limits.Reset(wire.OriginOf(r.Context())), Login: p.Flow.Limits.LoginEmail(""), Visitor: visitor(r),
@@ -78,9 +79,25 @@ func (p *Pages) postReset(w http.ResponseWriter, r *http.Request, in *wire.Param
 	case fault.Is(err, fault.ResetInvalid):
 		p.fail(w, r, err)
 	case err != nil:
-		p.again(w, r, pageReset, view{Data: forgotData{Token: raw}}, err)
+		p.again(w, r, pageReset, view{Data: forgotData{Token: raw, target: t}}, err)
 	default:
 		wire.ClearCookie(w, r, p.Flow.Cookie)
-		p.message(w, r, http.StatusOK, "Password changed", "Your new password is set, and you are signed out everywhere. Go back to your application and sign in with it.")
+		p.changed(w, r, t)
 	}
+}
+
+// changed says that a new password is set, and leads on to the request that the
+// person was to sign in for, if it waits still.
+func (p *Pages) changed(w http.ResponseWriter, r *http.Request, t target) {
+	m := messageData{Text: "Your new password is set, and you are signed out everywhere."}
+	page, err := place{}, error(nil)
+	if t.Request != "" {
+		page, err = p.page(r, t)
+	}
+	if t.Request == "" || err != nil {
+		m.Text += " Go back to your application and sign in with it."
+	} else {
+		m.Href, m.Link = "/login"+t.Query(), "Sign in to "+page.Client.Name
+	}
+	p.show(w, r, http.StatusOK, pageMessage, view{Title: "Password changed", client: page.Client, Data: m})
 }

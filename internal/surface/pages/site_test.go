@@ -42,6 +42,7 @@ func newSite(t *testing.T, mount string) *site {
 	mux := &wire.Mux{NotFound: p.NotFound}
 	mux.Add(api.Routes(), api.MethodNotAllowed)
 	mux.Add(p.Routes(), p.MethodNotAllowed)
+	mux.Add(provider(s.Rig, p, s.root, s.root+"/keymaster").Routes(), p.MethodNotAllowed)
 	at := func(path string) http.Handler {
 		m := wire.Mount{Base: s.root + path, Path: path}
 		return http.StripPrefix(path, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -13,6 +13,7 @@ import (
 
 	"sallyport/internal/client"
 	"sallyport/internal/fault"
+	"sallyport/internal/oauth"
 	"sallyport/internal/secret"
 	"sallyport/internal/wire"
 )
@@ -95,6 +96,7 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name st
 const (
 	pageAccount = "account"
 	pageConfirm = "confirm"
+	pageConsent = "consent"
 	pageForgot  = "forgot"
 	pageInvite  = "invite"
 	pageLogin   = "login"
@@ -107,6 +109,7 @@ const (
 // titles are the headings of the pages that always have the same.
 var titles = map[string]string{
 	pageAccount: "Your account",
+	pageConsent: "Allow access?",
 	pageForgot:  "Forgot your password?",
 	pageInvite:  "Accept your invitation",
 	pageLogin:   "Sign in",
@@ -149,8 +152,11 @@ const failed = "This did not work"
 
 // message shows a page that only says something.
 func (p *Pages) message(w http.ResponseWriter, r *http.Request, status int, title, text string) {
-	p.show(w, r, status, pageMessage, view{Title: title, Data: text})
+	p.show(w, r, status, pageMessage, view{Title: title, Data: messageData{Text: text}})
 }
+
+// messageData fills a page that only says something, and perhaps leads on.
+type messageData struct{ Text, Href, Link string }
 
 // Message shows a page that only says something, for a surface whose browser
 // may not be sent on.
@@ -158,8 +164,14 @@ func (p *Pages) Message(w http.ResponseWriter, r *http.Request, status int, titl
 	p.message(w, r, status, title, text)
 }
 
-// fail shows what went wrong where there is no form to show it on.
+// fail shows what went wrong where there is no form to show it on. Of what the
+// provider refused, its words for the application's developer are shown too: who
+// is to be told of it needs them.
 func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if e, ok := errors.AsType[*oauth.Error](err); ok {
+		p.message(w, r, http.StatusBadRequest, failed, "Go back to the application and start again. If that does not help, tell its owner: "+e.Description+".")
+		return
+	}
 	f, ok := wire.Fault(err)
 	if !ok {
 		p.crash(w, r, err)
