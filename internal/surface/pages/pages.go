@@ -103,6 +103,11 @@ func (p *Pages) Routes() []wire.Route {
 		{Method: "POST", Pattern: "/magic-link", Handler: p.form(p.postMagicLinkSpend)},
 		{Method: "GET", Pattern: "/consent", Handler: p.consent},
 		{Method: "POST", Pattern: "/consent", Handler: p.boundForm(p.postConsent, "request")},
+		{Method: "GET", Pattern: "/device", Handler: p.device},
+		{Method: "POST", Pattern: "/device", Handler: p.form(p.postDevice)},
+		{Method: "POST", Pattern: "/device/answer", Handler: p.boundForm(p.postDeviceAnswer, "request")},
+		{Method: "GET", Pattern: "/logout", Handler: p.logout},
+		{Method: "POST", Pattern: "/logout", Handler: p.boundForm(p.postLogout, "request")},
 		{Method: "GET", Pattern: "/account", Handler: p.account},
 		{Method: "POST", Pattern: "/account", Handler: p.boundForm(p.postAccount)},
 	}
