@@ -54,11 +54,12 @@ func (s *Server) surfaces(c cores, inbox *dev.Inbox) ([]surface, error) {
 		SignIn: c.signIn, Self: c.self, OAuth: c.oauth, Admin: c.admin, Keys: s.keys.Ring, Tokens: token.NewCache(s.keys.Ring, verifiedTokens),
 		Now: s.now, Log: s.log, Issuers: issuers(s.cfg),
 	}
-	pg := &pages.Pages{SignIn: c.signIn, Self: c.self, Flow: flow(km), CSRF: csrf, Now: s.now, Log: s.log}
+	pg := &pages.Pages{SignIn: c.signIn, Self: c.self, OAuth: c.oauth, Flow: flow(km), CSRF: csrf, Now: s.now, Log: s.log}
 	op := &oidc.API{
 		OAuth: c.oauth, Keys: s.keys.Ring, Tokens: km.Tokens, Now: s.now, Log: s.log, Issuers: issuers(s.cfg),
 		Cookie: keymaster.Cookie, ClientCert: s.cfg.ClientCert, Message: pg.Message,
 	}
+	pg.Reply = op.Reply
 	// The provider once more below the path that Snooplytics' contract gives it.
 	below := *op
 	below.Prefix = "/api/auth"
