@@ -95,7 +95,7 @@ func (a *API) metadata(issuer string, s oauth.Settings) any {
 // claimNames are those that an ID token or userinfo may hold.
 var claimNames = []string{
 	"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "azp", "sid", "at_hash",
-	"name", "given_name", "family_name", "updated_at", "email", "email_verified", "roles",
+	"name", "given_name", "family_name", "email", "email_verified", "roles",
 }
 
 // signingAlgs are those that we have a key of.
