@@ -263,11 +263,11 @@ func TestPlaceInTheClientDecides(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		w := newGate(t, d)
-		make := func(name string, r client.Registration) client.Client {
+		enrolling := func(name string, r client.Registration) client.Client {
 			return w.Client(name, func(c *client.Client) { c.Policy.Registration = r })
 		}
-		open, approval, invite := make("Open", client.Open), make("Approval", client.Approval), make("Invite", client.Invite)
-		pending, suspended := make("Pending", client.Approval), make("Suspended", client.Open)
+		open, approval, invite := enrolling("Open", client.Open), enrolling("Approval", client.Approval), enrolling("Invite", client.Invite)
+		pending, suspended := enrolling("Pending", client.Approval), enrolling("Suspended", client.Open)
 		w.Enrol(w.jane, pending, client.Pending)
 		w.Enrol(w.jane, suspended, client.Suspended)
 		cookie := w.signIn(w.jane)

@@ -11,8 +11,8 @@ import (
 	"sallyport/internal/rig"
 )
 
-// sign makes a JWT of a client's with the given header members.
-func (w *world) sign(typ string, claims map[string]any) string {
+// signAs makes a JWT of a client's with the given header members.
+func (w *world) signAs(typ string, claims map[string]any) string {
 	w.t.Helper()
 	o := (&jose.SignerOptions{}).WithHeader("kid", "k1")
 	if typ != "" {
@@ -49,21 +49,21 @@ func (w *world) object(name string, change func(map[string]any)) string {
 	if change != nil {
 		change(claims)
 	}
-	return w.sign("oauth-authz-req+jwt", claims)
+	return w.signAs("oauth-authz-req+jwt", claims)
 }
 
 // assertion authenticates client name (RFC 7523).
 func (w *world) assertion(name string) string {
 	id := string(w.clients[name].ID)
-	return w.sign("JWT", map[string]any{
+	return w.signAs("JWT", map[string]any{
 		"iss": id, "sub": id, "aud": rig.Base, "jti": identity.NewID(), "iat": w.Now().Unix(), "exp": w.Now().Add(time.Minute).Unix(),
 	})
 }
 
 // authorizeHooks make what a transcript cannot write down.
 func (w *world) authorizeHooks() map[string]func(*testing.T, map[string]string) {
-	set := func(name string, make func() string) func(*testing.T, map[string]string) {
-		return func(_ *testing.T, vars map[string]string) { vars[name] = make() }
+	set := func(name string, produce func() string) func(*testing.T, map[string]string) {
+		return func(_ *testing.T, vars map[string]string) { vars[name] = produce() }
 	}
 	return map[string]func(*testing.T, map[string]string){
 		"make a request object": set("object", func() string { return w.object("signs", nil) }),
