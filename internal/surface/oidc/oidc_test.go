@@ -178,6 +178,7 @@ func (w *world) hooks() map[string]func(*testing.T, map[string]string) {
 	}
 	maps.Copy(hooks, w.authorizeHooks())
 	maps.Copy(hooks, w.logoutHooks())
+	maps.Copy(hooks, w.tokenHooks())
 	return hooks
 }
 
