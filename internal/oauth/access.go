@@ -30,7 +30,8 @@ type AccessToken struct {
 }
 
 // Live is what stands behind an access token at this moment. Grant, User and
-// Roles are zero for a client's own.
+// Roles are zero for a client's own. Client is that of the grant: the token may
+// be of another, which exchanged it.
 type Live struct {
 	Client client.Client
 	Grant  grant.Grant
@@ -51,7 +52,12 @@ func (c *Core) live(ctx context.Context, tx *db.Tx, t AccessToken) (l Live, ok b
 		return Live{}, false, notFoundIsZero(err)
 	}
 	l = Live{Client: h.client.Client}
-	ok = !h.revoked && l.Client.Active && l.Client.ID == t.ClientID
+	ok = !h.revoked && l.Client.Active
+	if ok && l.Client.ID != t.ClientID {
+		if ok, err = actsStill(ctx, tx, t); err != nil {
+			return Live{}, false, err
+		}
+	}
 	if t.GrantID != "" {
 		l.Grant, l.User, l.Roles = h.grant.Grant, h.standing.User, h.standing.Roles
 		ok = ok && l.Grant.Subject == t.Subject && stands(l.Client, l.Grant, h.standing.Standing) == nil

@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"slices"
+	"time"
 
 	"sallyport/internal/client"
 	"sallyport/internal/grant"
@@ -46,6 +47,9 @@ type Issued struct {
 	Binding   grant.Binding
 	Refresh   string
 	Nonce     string
+	// NotAfter is when the access token ends at the latest; zero: when the
+	// client's policy says.
+	NotAfter time.Time
 	// TokenType is issued_token_type of a token exchange (RFC 8693 §2.2.1), else "".
 	TokenType string
 }

@@ -40,6 +40,8 @@ func (c *Core) Token(ctx context.Context, in TokenIn) (Issued, error) {
 		return c.service(ctx, in)
 	case client.GrantDevice:
 		return c.device(ctx, in)
+	case client.GrantTokenExchange:
+		return c.exchange(ctx, in)
 	}
 	return Issued{}, refuse(UnsupportedGrantType, "grant_type is none of ours")
 }

@@ -103,6 +103,9 @@ func (a *API) accessToken(issuer string, i oauth.Issued) (string, time.Duration,
 func (a *API) accessClaims(issuer string, i oauth.Issued) (accessClaims, time.Duration) {
 	life := i.Client.Policy.AccessToken.Lifetime.D()
 	now := a.Now().Truncate(time.Second)
+	if left := i.NotAfter.Sub(now); !i.NotAfter.IsZero() && left < life {
+		life = left
+	}
 	c := accessClaims{
 		Issuer: issuer, Subject: string(i.Client.ID), Audience: i.Resources, ClientID: i.Client.ID, Scope: strings.Join(i.Scope, " "),
 		IssuedAt: now.Unix(), Expires: now.Add(life).Unix(), ID: identity.RandomID(),

@@ -87,7 +87,7 @@ func tell(i oauth.Introspected) introspection {
 	b := g.Binding
 	scope := g.Scope
 	if t := i.Access; t != nil {
-		out.Issuer, out.Subject, out.Audience, out.ID, out.Actor = t.Issuer, t.Subject, t.Audience, t.ID, t.Actor
+		out.Issuer, out.Subject, out.Audience, out.ID, out.Actor, out.ClientID = t.Issuer, t.Subject, t.Audience, t.ID, t.Actor, t.ClientID
 		out.IssuedAt, out.Expires, out.TokenType = t.IssuedAt.Unix(), t.ExpiresAt.Unix(), "Bearer"
 		scope, b = t.Scope, t.Binding
 		if b.JKT != "" {
