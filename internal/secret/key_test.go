@@ -194,3 +194,35 @@ func BenchmarkMAC(b *testing.B) {
 		k.MAC("refresh-tag", id, tok)
 	}
 }
+
+func TestSealEachOpensUnderItsLabelAlone(t *testing.T) {
+	k := newKey(t, 1)
+	plain := []byte("claims")
+	sealed := k.SealEach("a", plain)
+	if got, err := k.OpenEach("a", sealed); err != nil || !bytes.Equal(got, plain) {
+		t.Fatalf("OpenEach = %q, %v", got, err)
+	}
+	for name, open := range map[string]func() ([]byte, error){
+		"another label":   func() ([]byte, error) { return k.OpenEach("b", sealed) },
+		"another key":     func() ([]byte, error) { return newKey(t, 2).OpenEach("a", sealed) },
+		"Open":            func() ([]byte, error) { return k.Open("a", sealed) },
+		"what Seal made":  func() ([]byte, error) { return k.OpenEach("a", k.Seal("a", bytes.Repeat(plain, 9))) },
+		"cut off":         func() ([]byte, error) { return k.OpenEach("a", sealed[:len(sealed)-1]) },
+		"nothing":         func() ([]byte, error) { return k.OpenEach("a", nil) },
+		"another version": func() ([]byte, error) { return k.OpenEach("a", append([]byte{1}, sealed[1:]...)) },
+	} {
+		if got, err := open(); !errors.Is(err, ErrSeal) {
+			t.Errorf("%s: got %q, %v, want ErrSeal", name, got, err)
+		}
+	}
+	for i := range sealed {
+		bad := bytes.Clone(sealed)
+		bad[i] ^= 1
+		if _, err := k.OpenEach("a", bad); !errors.Is(err, ErrSeal) {
+			t.Errorf("byte %d changed: %v, want ErrSeal", i, err)
+		}
+	}
+	if bytes.Equal(sealed, k.SealEach("a", plain)) {
+		t.Error("two messages are sealed alike")
+	}
+}

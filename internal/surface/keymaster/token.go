@@ -101,7 +101,8 @@ func (a *API) judge(ctx context.Context, raw, audience string) (verified, error)
 	switch {
 	case err != nil:
 		return verified{Error: notValid(err)}, nil
-	case c.TokenType != "" || c.Subject == "":
+	case t.Type != "JWT" || c.TokenType != "" || c.Subject == "" || c.Roles == nil || c.ID == "":
+		// An ID token of the provider has the same keys and audience, but neither roles and jti.
 		return verified{Error: "Invalid token"}, nil
 	case c.Audience != audience && c.Audience != app:
 		return verified{Error: "Invalid audience"}, nil
