@@ -23,6 +23,9 @@ import (
 // password is everybody's in these tests.
 const password = "correct horse battery staple"
 
+// appSecret is the secret of the application that asks for consent.
+const appSecret = "the secret of an application"
+
 // totpSecret is Tom's.
 const totpSecret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 
@@ -97,6 +100,7 @@ func newTown(t testing.TB, d *db.DB, app string) town {
 		"off":      r.Client("Off", with(func(c *client.Client) { c.Active = false })),
 		"homeless": r.Client("Homeless", func(c *client.Client) { c.Policy.RedirectURIs = nil }),
 		"asking": r.Client("Calendar & Co", with(func(c *client.Client) {
+			c.SecretHash = client.HashSecret(r.Key, appSecret)
 			c.Policy.OAuth = client.OAuth{
 				Consent: client.ConsentRequired, Scopes: []string{"calendar:read"},
 				PolicyURI: "https://calendar.example.com/privacy", TermsURI: "http://calendar.example.com/terms",
