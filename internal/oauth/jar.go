@@ -55,14 +55,14 @@ func (c *Core) requestObject(ctx context.Context, cl client.Client, p Params, is
 
 // fetchObject reads a request object from an address that the client registered
 // (RFC 9101 §5.2; OpenID Connect Registration §2: a fragment is a hash of the
-// content and no part of the address).
+// content and no part of the address). Documents takes https alone.
 func (c *Core) fetchObject(ctx context.Context, cl client.Client, ref string) (string, error) {
 	bare, _, _ := strings.Cut(ref, "#")
 	registered := slices.ContainsFunc(cl.Policy.OAuth.RequestURIs, func(u string) bool {
 		u, _, _ = strings.Cut(u, "#")
 		return u == bare
 	})
-	if !registered || !strings.HasPrefix(bare, "https://") {
+	if !registered {
 		return "", &Error{Code: InvalidRequestURI, Description: "request_uri is not registered for this client", Detail: "request_uri " + short(ref)}
 	}
 	body, err := c.Documents.Get(ctx, bare, outbound.Fetch{
