@@ -1,15 +1,23 @@
-// Package oauth is the core for an application that acts for itself (RFC 6749):
-// it proves a client by its secret and grants it a token of its own.
+// Package oauth is the core for applications (RFC 6749, OpenID Connect Core):
+// which of them may be told about whom, how each proves who it is, what it may
+// turn into tokens, and which tokens are still good. It makes no tokens but
+// refresh tokens: claims belong to the surface, which gets an Issued to make
+// them of. Rows are package grant's.
+//
+//	Authorize ─▶ (sign-in, consent) ─▶ Continue ─▶ a grant with a code
+//	StartDevice ─▶ (DecideDevice) ─▶ a grant                  │
+//	                                                        Token ─▶ Issued
+//	         client credentials, refresh tokens, exchange ─────┘       │
+//	Use, Introspect: what stands behind a token at this moment ◀───────┤
+//	Revoke, a replay, the end of the session or consent: the grant ends ┘
 package oauth
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"time"
 
-	"sallyport/internal/audit"
 	"sallyport/internal/client"
 	"sallyport/internal/db"
 	"sallyport/internal/fault"
@@ -52,9 +60,10 @@ func (c *Core) settings() Settings {
 }
 
 // GrantClientCredentials is the grant type of RFC 6749 §4.4.
-const GrantClientCredentials = "client_credentials"
+const GrantClientCredentials = client.GrantClientCredentials
 
-// ClientCredentialsIn is a client that asks for a token of its own. Scope is
+// ClientCredentialsIn is a client that asks for a token of its own by another
+// API than the provider's. Scope is
 // as it was sent, names parted by single spaces; Known are the scopes there
 // are. Failures is the surface's limit on wrong secrets, by client.
 type ClientCredentialsIn struct {
@@ -80,62 +89,27 @@ type ServiceToken struct {
 // between two looks at the counter.
 func (c *Core) ClientCredentials(ctx context.Context, in ClientCredentialsIn) (ServiceToken, error) {
 	var cl client.Client
-	var counted time.Duration
-	err := c.DB.Read(ctx, func(ctx context.Context, tx *db.Tx) error {
-		wait, _, err := limit.Wait(ctx, tx, c.Now(), in.Failures)
-		if err != nil {
+	var t tries
+	err := c.DB.Read(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+		if t, err = c.look(ctx, tx, in.Failures); err != nil {
 			return err
 		}
-		if wait > 0 {
-			return fault.Later(fault.RateLimited, wait)
-		}
-		one := in.Failures
-		one.N = 1 // would wait if anything at all is counted
-		if counted, _, err = limit.Wait(ctx, tx, c.Now(), one); err != nil {
-			return err
-		}
-		if cl, err = client.ByID(ctx, tx, in.ClientID); errors.Is(err, db.ErrNotFound) {
-			return nil
-		}
-		return err
+		cl, err = client.ByID(ctx, tx, in.ClientID)
+		return notFoundIsZero(err)
 	})
 	if err != nil {
 		return ServiceToken{}, err
 	}
 	if !cl.VerifySecret(c.Key, in.Secret) || !cl.Active {
-		return ServiceToken{}, c.failed(ctx, cl, in)
+		return ServiceToken{}, c.wrongSecret(ctx, cl, in.Failures, Visitor{IP: in.IP, RequestID: in.RequestID})
 	}
-	if counted > 0 {
+	if t.counted {
 		if err := c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error { return limit.Reset(ctx, tx, in.Failures) }); err != nil {
 			return ServiceToken{}, err
 		}
 	}
 	scope, err := granted(in.Scope, in.Known)
 	return ServiceToken{Client: cl, Scope: scope}, err
-}
-
-// failed counts and records a wrong secret. The count decides what is told,
-// so that any number of parallel guesses learn no more than the limit allows.
-func (c *Core) failed(ctx context.Context, cl client.Client, in ClientCredentialsIn) error {
-	err := c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
-		wait, _, err := limit.Take(ctx, tx, c.Now(), in.Failures)
-		if err != nil {
-			return err
-		}
-		if wait > 0 {
-			return fault.Later(fault.RateLimited, wait)
-		}
-		if cl.ID == "" {
-			return nil // made-up ids do not fill the log
-		}
-		return audit.Record(ctx, tx, c.Now(), audit.Event{
-			Actor: audit.Actor{Kind: audit.KindAnonymous}, Action: audit.ServiceFailed, ClientID: cl.ID, IP: in.IP, RequestID: in.RequestID,
-		})
-	})
-	if err != nil {
-		return err
-	}
-	return fault.New(fault.ClientAuthFailed)
 }
 
 // granted checks the scopes asked for: at least one, each known (RFC 6749
