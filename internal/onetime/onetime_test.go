@@ -372,11 +372,10 @@ func TestReplacedSecretIsAnother(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		u, c := newUser(t, d, "jane@example.com"), newClient(t, d)
 		raw := create(t, d, onetime.Secret{Purpose: onetime.PushedRequest, ClientID: c, ExpiresAt: now.Add(time.Minute)}, now)
-		next := onetime.Secret{Purpose: onetime.Authorization, UserID: u, Data: json.RawMessage(`{"a":1}`), ExpiresAt: now.Add(time.Hour)}
 		replace := func(at time.Time, data string) error {
 			_, err := write(t, d, func(ctx context.Context, tx *db.Tx) (any, error) {
-				next.Data = json.RawMessage(data)
-				return nil, onetime.Replace(ctx, tx, onetime.PushedRequest, raw, next, at)
+				s := onetime.Secret{Purpose: onetime.Authorization, UserID: u, Data: json.RawMessage(data), ExpiresAt: now.Add(time.Hour)}
+				return nil, onetime.Replace(ctx, tx, onetime.PushedRequest, raw, s, at)
 			})
 			return err
 		}
