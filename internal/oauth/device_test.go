@@ -126,7 +126,10 @@ func TestDeviceFlow(t *testing.T) {
 			t.Error("a late poll ended the tokens")
 		}
 		// It does not hang on the browser that let it in.
-		w.Write(func(ctx context.Context, tx *db.Tx) error { _, err := session.EndAll(ctx, tx, w.jane.ID, ""); return err })
+		w.Write(func(ctx context.Context, tx *db.Tx) error {
+			_, err := session.EndAll(ctx, tx, w.jane.ID, "")
+			return err
+		})
 		w.token(refreshing(w.tv, out.Refresh))
 	})
 }

@@ -16,7 +16,7 @@ import (
 // TypeAccessToken is the one type of token that is exchanged, and got (RFC 8693
 // §3). An ID token is none: it tells who signed in and grants nothing, so what
 // came of it would be made of nothing.
-const TypeAccessToken = "urn:ietf:params:oauth:token-type:access_token"
+const TypeAccessToken = "urn:ietf:params:oauth:token-type:access_token" //nolint:gosec // a name, no secret
 
 // maxActors bounds how many act for one another in one token.
 const maxActors = 5

@@ -162,7 +162,9 @@ func TestActorTokenNamesWhoActs(t *testing.T) {
 		w.refused("a type alone", w.exchanging(w.orders, subject, "actor_token_type", oauth.TypeAccessToken), oauth.InvalidRequest)
 		acted := w.have("acted", func(a *oauth.AccessToken) { a.ClientID, a.Actor = w.orders.ID, json.RawMessage(`{"sub":"x"}`) })
 		w.refused("one for whom another acts", by(acted), oauth.InvalidRequest)
-		w.Write(func(ctx context.Context, tx *db.Tx) error { return grant.RevokeToken(ctx, tx, "s", w.Now().Add(time.Hour)) })
+		w.Write(func(ctx context.Context, tx *db.Tx) error {
+			return grant.RevokeToken(ctx, tx, "s", w.Now().Add(time.Hour))
+		})
 		w.refused("revoked", by("service"), oauth.InvalidRequest)
 	})
 }

@@ -113,6 +113,9 @@ func newWorld(t testing.TB, d *db.DB) *world {
 	} {
 		w.clients[name] = r.Client(name, change)
 	}
+	for name, change := range deviceClients(hash) {
+		w.clients[name] = r.Client(name, change)
+	}
 	everywhere := []client.Client{}
 	for _, name := range []string{"web", "spa", "asks", "native", "signs", "fapi", "pairwise", "lax", "strict", "opaque", "tv"} {
 		everywhere = append(everywhere, w.clients[name])
@@ -177,6 +180,7 @@ func (w *world) hooks() map[string]func(*testing.T, map[string]string) {
 		hooks["sign out "+name] = func(*testing.T, map[string]string) { w.signOut(name) }
 	}
 	maps.Copy(hooks, w.authorizeHooks())
+	maps.Copy(hooks, w.deviceHooks())
 	maps.Copy(hooks, w.logoutHooks())
 	maps.Copy(hooks, w.tokenHooks())
 	return hooks
