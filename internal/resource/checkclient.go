@@ -52,8 +52,8 @@ func (c *checker) client(path string, cl *Client, ids map[string]string) {
 	c.oneOf(path+".linking", cl.Linking, "verified_email", "never")
 	c.oneOf(path+".profile", cl.Profile, "default", "fapi2")
 	c.oneOf(path+".pkce", cl.PKCE, "required", "optional")
-	if cl.PKCE == "optional" && cl.Secret.IsZero() {
-		c.wrong(path+".pkce", "only a client with a secret may go without PKCE")
+	if cl.PKCE == "optional" && !cl.provesItself() {
+		c.wrong(path+".pkce", "only a client that authenticates may go without PKCE")
 	}
 	if cl.PKCE == "optional" && cl.Profile == "fapi2" {
 		c.wrong(path+".pkce", "the profile fapi2 requires PKCE")
@@ -64,6 +64,7 @@ func (c *checker) client(path string, cl *Client, ids map[string]string) {
 	c.roles(path+".roles", &cl.Roles)
 	c.grants(path+".grants", cl)
 	c.uris(path, cl)
+	c.provider(path, cl)
 	c.branding(path+".branding", &cl.Branding)
 	if cl.Audience != "" {
 		c.text(path+".audience", cl.Audience)
@@ -202,8 +203,8 @@ func (c *checker) grants(path string, cl *Client) {
 		if !slices.Contains(known, v) && !urn.MatchString(v) {
 			c.wrong(p, "must be %s, or the full URN of another grant type", orList(known))
 		}
-		if v == "client_credentials" && cl.Secret.IsZero() && cl.JWKSURI == "" {
-			c.wrong(p, "a client that signs in for itself needs a secret or jwks_uri")
+		if v == "client_credentials" && !cl.provesItself() {
+			c.wrong(p, "a client that signs in for itself needs a secret, or a token_endpoint_auth_method without one")
 		}
 	})
 }
@@ -235,9 +236,6 @@ func (c *checker) uris(path string, cl *Client) {
 	}
 	c.endpoint(path+".jwks_uri", cl.JWKSURI)
 	c.endpoint(path+".backchannel_logout_uri", cl.BackchannelLogoutURI)
-	if cl.JWKS != nil {
-		c.wrong(path+".jwks", "this version takes a client's keys from jwks_uri only")
-	}
 }
 
 // page wants the address of a page of the application. One that routes by

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sallyport/internal/identity"
+	"sallyport/internal/yaml"
 )
 
 func (c *checker) surfaces() {
@@ -21,6 +22,13 @@ func (c *checker) surfaces() {
 	if v := s.OIDC; v != nil {
 		v.Registration = or(v.Registration, "token")
 		c.oneOf("surfaces.oidc.registration", v.Registration, "open", "token", "off")
+		if v.ClientDocuments == nil {
+			v.ClientDocuments = new(v.Registration == "open")
+		}
+		c.scopes("surfaces.oidc.scopes", v.Scopes)
+		if i := slices.Index(v.Scopes, "clients:register"); i >= 0 {
+			c.wrong(yaml.Index("surfaces.oidc.scopes", i), "by this scope clients are registered; give it to a client of this file")
+		}
 		// RFC 8707 §2: absolute, without fragment.
 		c.list("surfaces.oidc.resources", v.Resources, func(p, r string) {
 			if !webURL(r) {

@@ -58,7 +58,7 @@ func (d *differ) client(path string, cl *Client) {
 				return err
 			}
 		}
-		return d.signBy(ctx, tx, next.ID, newSecret, newShared)
+		return d.signBy(ctx, tx, next.ID, newShared, c.Fields)
 	}
 	if !exists {
 		c.Action = Create
@@ -71,7 +71,8 @@ func (d *differ) client(path string, cl *Client) {
 			if err != nil {
 				return err
 			}
-			return d.signBy(ctx, tx, next.ID, false, newShared)
+			made := slices.DeleteFunc(slices.Clone(c.Fields), func(f Field) bool { return f.Name == "secret" }) // came with the client
+			return d.signBy(ctx, tx, next.ID, newShared, made)
 		}
 	}
 	d.add(c)
@@ -81,6 +82,9 @@ func (d *differ) client(path string, cl *Client) {
 func (d *differ) sameClient(path string, cl *Client, was client.Client, exists bool) {
 	if !exists {
 		return
+	}
+	if was.Source != client.Operator {
+		d.wrong(path+".id", "is the id of a client that registered itself")
 	}
 	if cl.ID != "" && client.ID(cl.ID) != was.ID {
 		d.wrong(path+".id", "the client %q has the id %s, which cannot be changed", cl.Key, was.ID)
@@ -120,19 +124,26 @@ func (d *differ) clientSecret(path string, cl *Client, was client.Client, next *
 // sharedSecret decides what becomes of the secret that signs HS256; it returns
 // the one to store, or nil.
 func (d *differ) sharedSecret(path string, cl *Client, id client.ID, c *Change) []byte {
-	o, s := d.next.Clients[id], cl.AccessToken.Secret
+	name, s := "access_token.secret", cl.AccessToken.Secret
+	if cl.TokenEndpointAuth == client.AuthSecretJWT {
+		// Assertions are verified by the secret itself, not by a hash of it.
+		name, s = "secret", cl.Secret
+	}
+	o := d.next.Clients[id]
 	was, exists := d.s.shared[id]
 	var fresh []byte
 	switch {
 	case s.Stored():
 		if !exists {
-			d.wrong(path+".access_token.secret", "there is no stored secret; name it as in env:NAME")
+			d.wrong(path+"."+name, "there is no stored secret to sign by; name it as in env:NAME")
 		}
 	case s.Given():
 		given := []byte(s.Reveal())
 		o.Shared = remember(s, mark(d.core.Key, string(id), given))
 		if old, ok := was.Private().([]byte); !ok || !secret.Equal(old, given) {
-			c.Fields = append(c.Fields, secretField("access_token.secret", exists))
+			if !slices.ContainsFunc(c.Fields, func(f Field) bool { return f.Name == name }) {
+				c.Fields = append(c.Fields, secretField(name, exists))
+			}
 			fresh = given
 		}
 	default:
@@ -143,18 +154,17 @@ func (d *differ) sharedSecret(path string, cl *Client, id client.ID, c *Change) 
 }
 
 // signBy stores the secret that signs and records which secrets changed.
-func (d *differ) signBy(ctx context.Context, tx *db.Tx, id client.ID, newSecret bool, shared []byte) error {
+func (d *differ) signBy(ctx context.Context, tx *db.Tx, id client.ID, shared []byte, changed []Field) error {
 	if shared != nil {
 		if _, err := jwks.SetClientSecret(ctx, tx, d.core.Key, id, shared, d.now); err != nil {
 			return err
 		}
 	}
 	var which []string
-	if newSecret {
-		which = append(which, "secret")
-	}
-	if shared != nil {
-		which = append(which, "access_token.secret")
+	for _, f := range changed {
+		if f.Name == "secret" || f.Name == "access_token.secret" {
+			which = append(which, f.Name)
+		}
 	}
 	if which == nil {
 		return nil
@@ -173,7 +183,7 @@ func (d *differ) clientUpdated(ctx context.Context, tx *db.Tx, was, next client.
 // clientAttrs is everything about a client but its secrets.
 func clientAttrs(cl client.Client) []attr {
 	c := describe(cl)
-	return []attr{
+	return append([]attr{
 		{"key", cl.Key},
 		{"name", c.Name},
 		{"tenant", c.Tenant},
@@ -189,6 +199,7 @@ func clientAttrs(cl client.Client) []attr {
 		{"password", passwordText(c.Password)},
 		{"access_token.lifetime", durationText(c.AccessToken.Lifetime)},
 		{"access_token.alg", c.AccessToken.Alg},
+		{"access_token.format", c.AccessToken.Format},
 		{"refresh_token.lifetime", durationText(c.RefreshToken.Lifetime)},
 		{"refresh_token.idle", durationText(c.RefreshToken.Idle)},
 		{"refresh_token.reuse_grace", durationText(c.RefreshToken.ReuseGrace)},
@@ -211,7 +222,7 @@ func clientAttrs(cl client.Client) []attr {
 		{"branding.color", c.Branding.Color},
 		{"branding.logo_height", fmt.Sprint(c.Branding.LogoHeight)},
 		{"notifications", yesNo(cl.Policy.Notifications)},
-	}
+	}, c.OAuth.attrs()...)
 }
 
 func passwordText(p PasswordPolicy) string {

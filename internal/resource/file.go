@@ -61,10 +61,10 @@ type Client struct {
 	Profile                string         `yaml:"profile,omitempty"`
 	PKCE                   string         `yaml:"pkce,omitempty"`
 	JWKSURI                string         `yaml:"jwks_uri,omitempty"`
-	JWKS                   any            `yaml:"jwks,omitempty"`
 	BackchannelLogoutURI   string         `yaml:"backchannel_logout_uri,omitempty"`
-	Branding               Branding       `yaml:"branding,omitempty"`
-	Notifications          *bool          `yaml:"notifications,omitempty"`
+	OAuth                  `yaml:",inline"`
+	Branding               Branding `yaml:"branding,omitempty"`
+	Notifications          *bool    `yaml:"notifications,omitempty"`
 }
 
 // PasswordPolicy is client.PasswordPolicy as the file writes it.
@@ -80,6 +80,7 @@ type PasswordPolicy struct {
 type AccessToken struct {
 	Lifetime client.Duration `yaml:"lifetime,omitempty"`
 	Alg      string          `yaml:"alg,omitempty"`
+	Format   string          `yaml:"format,omitempty"`
 	Secret   Secret          `yaml:"secret,omitempty"`
 }
 

@@ -118,8 +118,9 @@ r.yaml:19: clients[0].links.invite: must be the address of a page: https, http o
 r.yaml:20: clients[0].roles.available[1]: "user" is on line 20 already
 r.yaml:20: clients[0].roles.default[0]: "boss" is not one of the available roles (user, user)
 r.yaml:21: clients[0].grants[0]: must be authorization_code, refresh_token or client_credentials, or the full URN of another grant type
+r.yaml:21: clients[0].grants[1]: a client that signs in for itself needs a secret, or a token_endpoint_auth_method without one
 r.yaml:22: clients[0].profile: must be default or fapi2, not "mine"
-r.yaml:23: clients[0].pkce: only a client with a secret may go without PKCE
+r.yaml:23: clients[0].pkce: only a client that authenticates may go without PKCE
 r.yaml:24: clients[0].jwks_uri: must be an https URL without user information and fragment (http on a loopback host that outbound_allow covers)
 r.yaml:25: clients[0].backchannel_logout_uri: is in a private network (192.168.1.1); outbound_allow must cover it
 r.yaml:26: clients[0].branding.color: must be a colour such as "#2d5bff"
@@ -130,14 +131,13 @@ r.yaml:29: clients[1].id: must be a UUID such as 7f3c2e0a-6b1f-4e0e-9c55-0a4f5d1
 r.yaml:29: clients[1].key: "a" is the key of another client in this file
 r.yaml:29: clients[1].name: is missing
 r.yaml:30: clients[2].key: a key that is a UUID must be the client's own id
-r.yaml:30: clients[2].grants[0]: a client that signs in for itself needs a secret or jwks_uri
+r.yaml:30: clients[2].grants[0]: a client that signs in for itself needs a secret, or a token_endpoint_auth_method without one
 r.yaml:31: clients[3].access_token: HS256 needs access_token.secret, which signs the tokens
 r.yaml:32: clients[4].tenant: no tenant in this file has the slug "nobody"
 r.yaml:32: clients[4].access_token.secret: must have at least 32 bytes to sign with HS256
 r.yaml:33: clients[5].secret: the environment variable NOT_SET is not set
 r.yaml:33: clients[5].access_token.secret: only HS256 signs with a secret
 r.yaml:34: clients[6].secret: cannot read a secret's file: no such file
-r.yaml:34: clients[6].jwks: this version takes a client's keys from jwks_uri only
 r.yaml:35: clients[7].name: must be text; put 12 in quotes
 r.yaml:35: clients[7].secret: is empty; leave the key out, or name the secret as in env:NAME
 r.yaml:37: users[0].email: "nobody" is not an e-mail address

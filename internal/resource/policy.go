@@ -15,7 +15,7 @@ func (cl Client) policy(was client.Policy) client.Policy {
 		Methods:                cl.Methods,
 		SecondFactor:           cl.SecondFactor,
 		Password:               cl.Password.policy(),
-		AccessToken:            client.AccessToken{Lifetime: cl.AccessToken.Lifetime, Alg: cl.AccessToken.Alg},
+		AccessToken:            client.AccessToken{Lifetime: cl.AccessToken.Lifetime, Alg: cl.AccessToken.Alg, Format: cl.AccessToken.Format},
 		RefreshToken:           client.RefreshToken(cl.RefreshToken),
 		Linking:                cl.Linking,
 		Issuer:                 cl.Issuer,
@@ -28,6 +28,7 @@ func (cl Client) policy(was client.Policy) client.Policy {
 		PKCE:                   cl.PKCE,
 		JWKSURI:                cl.JWKSURI,
 		BackchannelLogoutURI:   cl.BackchannelLogoutURI,
+		OAuth:                  cl.OAuth.policy(was.OAuth),
 		Branding:               client.Branding(cl.Branding),
 		Notifications:          was.Notifications,
 	}
@@ -56,7 +57,7 @@ func describe(cl client.Client) Client {
 		Methods:                nonNil(p.Methods),
 		SecondFactor:           p.SecondFactor,
 		Password:               PasswordPolicy(p.Password),
-		AccessToken:            AccessToken{Lifetime: p.AccessToken.Lifetime, Alg: p.AccessToken.Alg},
+		AccessToken:            AccessToken{Lifetime: p.AccessToken.Lifetime, Alg: p.AccessToken.Alg, Format: p.AccessToken.Format},
 		RefreshToken:           RefreshToken(p.RefreshToken),
 		Linking:                p.Linking,
 		Issuer:                 p.Issuer,
@@ -69,6 +70,7 @@ func describe(cl client.Client) Client {
 		PKCE:                   p.PKCE,
 		JWKSURI:                p.JWKSURI,
 		BackchannelLogoutURI:   p.BackchannelLogoutURI,
+		OAuth:                  describeOAuth(p.OAuth),
 		Branding:               Branding(p.Branding),
 	}
 	if !cl.Active {

@@ -52,9 +52,11 @@ delete surface oidc
 delete surface snooplytics
 delete surface tofu
 delete client acme-console
+delete client bank
 delete client console
 delete client demo
 delete client hack
+delete client jwt
 delete client snoop
 delete client tofu
 delete tenant acme`

@@ -16,8 +16,8 @@ import (
 )
 
 // Pull returns a resource file that Plan says no changes to: all tenants,
-// clients and surface settings, and the users and pending invitations that a
-// file brought. A secret is written as the reference it was given by; one that
+// surface settings and clients but those that registered themselves, and the
+// users and pending invitations that a file brought. A secret is written as the reference it was given by; one that
 // is not known to have any is left out, or said to be the stored one, and
 // listed in a comment. Equal databases give equal bytes.
 func (c *Core) Pull(ctx context.Context) ([]byte, error) {
@@ -65,7 +65,9 @@ func (p *puller) file() (*File, error) {
 		f.Tenants = append(f.Tenants, Tenant{Slug: slug, Name: t.Name, Password: PasswordPolicy(t.Password.Stricter(client.PasswordPolicy{}))})
 	}
 	for _, cl := range p.s.clients {
-		f.Clients = append(f.Clients, p.client(cl))
+		if cl.Source == client.Operator { // others look after themselves
+			f.Clients = append(f.Clients, p.client(cl))
+		}
 	}
 	slices.SortFunc(f.Clients, func(a, b Client) int { return strings.Compare(a.Key, b.Key) })
 	for _, id := range inOrder(p.s.owned.Users) {
@@ -128,7 +130,7 @@ func (p *puller) user(is identity.User, o ownedUser) User {
 		}
 	}
 	for _, cl := range p.s.clients {
-		if e, there := p.s.enrolments[is.ID][cl.ID]; there {
+		if e, there := p.s.enrolments[is.ID][cl.ID]; there && cl.Source == client.Operator {
 			one := Enrolment{Client: fileKey(cl), Status: string(e.Status)}
 			if !slices.ContainsFunc(e.Roles, func(r string) bool { return !slices.Contains(cl.Policy.Roles.Available, r) }) {
 				one.Roles = new(nonNil(e.Roles))

@@ -229,6 +229,7 @@ func wantNothing(t testing.TB, what string, changes []Change) {
 var environment = map[string]string{
 	"DEMO_SECRET":   "the-secret-of-demo-0123456789",
 	"HACK_SECRET":   "a-secret-that-signs-tokens-of-hackillinois",
+	"JWT_SECRET":    "a-secret-that-signs-the-assertions-of-signer",
 	"JANE_PASSWORD": "jane-keeps-this-to-herself",
 	"JANE_TOTP":     "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
 	"OLD_HASH":      "$2b$04$abcdefghijklmnopqrstuuWdLOXOHPTyFm1Xxl8vKPLdDKvMhKQ4m",
@@ -290,7 +291,43 @@ clients:
     linking: never
     access_token: {lifetime: 1d, alg: HS256, secret: env:HACK_SECRET}
     pkce: required
+  - key: bank
+    name: Bank
+    redirect_uris: [https://bank.example.com/callback, https://www.bank.example.com/callback]
+    access_token: {format: opaque}
+    grants: [authorization_code, refresh_token, client_credentials]
     profile: fapi2
+    token_endpoint_auth_method: private_key_jwt
+    token_endpoint_auth_signing_alg: ES256
+    tls_client_auth_subject_dn: CN=bank
+    jwks:
+      keys:
+        - {kty: EC, crv: P-256, kid: "1", use: sig, x: f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU, y: x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0}
+    scopes: [accounts:read, payments]
+    consent: required
+    id_token_signed_response_alg: ES256
+    userinfo_signed_response_alg: ES256
+    authorization_signed_response_alg: EdDSA
+    introspection_signed_response_alg: RS256
+    request_object_signing_alg: PS256
+    require_signed_request_object: true
+    require_pushed_authorization_requests: true
+    request_uris: ["https://bank.example.com/request.jwt#abc"]
+    subject_type: pairwise
+    sector_identifier_uri: https://bank.example.com/sector.json
+    dpop_bound_access_tokens: true
+    tls_client_certificate_bound_access_tokens: true
+    default_max_age: 0
+    require_auth_time: true
+    default_acr_values: ["2", "1"]
+    backchannel_logout_uri: https://bank.example.com/logout
+    backchannel_logout_session_required: true
+    application_type: web
+    client_uri: https://bank.example.com/
+    policy_uri: https://bank.example.com/privacy
+    tos_uri: https://bank.example.com/terms
+    initiate_login_uri: https://bank.example.com/start
+  - {key: jwt, name: Signer, secret: env:JWT_SECRET, token_endpoint_auth_method: client_secret_jwt}
   - {key: am, name: AccountMaker}
   - {key: snoop, name: Snooplytics}
   - {key: tofu, name: Tofu}
@@ -316,7 +353,7 @@ invites:
   - {client: demo, email: new@example.com, role: manager}
   - {client: hack, email: New@example.com}
 surfaces:
-  oidc: {registration: token, resources: ["https://api.example.com"]}
+  oidc: {registration: token, client_documents: true, scopes: [notes:read], resources: ["https://api.example.com"]}
   keymaster: {console_client: console}
   accountmaker: {default_client: am}
   snooplytics: {client: snoop, completion_url: "http://localhost:3030/sso/done"}

@@ -21,11 +21,15 @@ type Surfaces struct {
 	HackIllinois *HackIllinois `yaml:"hackillinois,omitempty"`
 }
 
-// OIDC says who may register clients (open, token or off), and which resources
-// tokens may be asked for (RFC 8707).
+// OIDC says who may register clients (open, token or off), whether a client id
+// metadata document makes one (it does where registration is open, unless said
+// otherwise), which scopes such clients may have besides OpenID Connect's, and
+// which resources tokens may be asked for (RFC 8707).
 type OIDC struct {
-	Registration string   `yaml:"registration,omitempty" json:"registration"`
-	Resources    []string `yaml:"resources,omitempty" json:"resources,omitempty"`
+	Registration    string   `yaml:"registration,omitempty" json:"registration"`
+	ClientDocuments *bool    `yaml:"client_documents,omitempty" json:"client_documents,omitempty"`
+	Scopes          []string `yaml:"scopes,omitempty" json:"scopes,omitempty"`
+	Resources       []string `yaml:"resources,omitempty" json:"resources,omitempty"`
 }
 
 // Keymaster names the client whose administrators are the platform's.

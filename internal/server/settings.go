@@ -36,5 +36,7 @@ func (s *settings) oauth() oauth.Settings {
 	if o == nil {
 		return oauth.Settings{}
 	}
-	return oauth.Settings{Registration: o.Registration, Resources: o.Resources}
+	return oauth.Settings{
+		Registration: o.Registration, ClientDocuments: o.ClientDocuments != nil && *o.ClientDocuments, Scopes: o.Scopes, Resources: o.Resources,
+	}
 }
