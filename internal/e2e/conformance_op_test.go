@@ -43,6 +43,8 @@ type op struct {
 // certHeader is where the proxy before an op puts a client's certificate.
 const certHeader = "Client-Cert"
 
+var loopback = netip.MustParsePrefix("127.0.0.0/8")
+
 // eachOP runs f against a provider on each engine. Whoever likes may register.
 func eachOP(t *testing.T, f func(t *testing.T, o *op)) {
 	t.Helper()
@@ -72,7 +74,8 @@ func newOP(t testing.TB, d *db.DB) *op {
 	pg.Reply = api.Reply
 	r.Mount(api.Routes(), pg.MethodNotAllowed)
 	r.Mount(pg.Routes(), pg.MethodNotAllowed)
-	return &op{Rig: r, handler: r.Handler(), web: outside}
+	proxied := wire.Requests{Trusted: []netip.Prefix{loopback}, ProxyOnly: certHeader, Now: r.Now}.Wrap(r.Handler())
+	return &op{Rig: r, handler: proxied, web: outside}
 }
 
 // flowOf ends sign-ins that belong to no authorization request as Keymaster does.
@@ -137,7 +140,7 @@ func (w *web) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 func (w *web) options() outbound.Options {
 	roots := x509.NewCertPool()
 	roots.AddCert(w.Certificate())
-	return outbound.Options{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Roots: roots}
+	return outbound.Options{Allow: []netip.Prefix{loopback}, Roots: roots}
 }
 
 // told are the forms that were posted since it was last asked.
@@ -162,8 +165,20 @@ type unwired struct{ http.Handler }
 
 // RoundTrip answers a request.
 func (m unwired) RoundTrip(req *http.Request) (*http.Response, error) {
+	return bring(m, req, "127.0.0.1:1")
+}
+
+// direct brings requests past the proxy.
+type direct struct{ http.Handler }
+
+// RoundTrip answers a request.
+func (m direct) RoundTrip(req *http.Request) (*http.Response, error) {
+	return bring(m, req, "192.0.2.1:1")
+}
+
+func bring(m http.Handler, req *http.Request, from string) (*http.Response, error) {
 	in := req.Clone(req.Context())
-	in.RequestURI, in.Host, in.RemoteAddr = req.URL.RequestURI(), req.URL.Host, "127.0.0.1:1"
+	in.RequestURI, in.Host, in.RemoteAddr = req.URL.RequestURI(), req.URL.Host, from
 	in.URL = &url.URL{Path: req.URL.Path, RawPath: req.URL.RawPath, RawQuery: req.URL.RawQuery}
 	if in.Body == nil {
 		in.Body = http.NoBody
