@@ -173,20 +173,7 @@ func byJose(t *testing.T, s *site, app string) *verifier {
 		install(t, filepath.Join(modules, "jose", "package.json"),
 			exec.CommandContext(t.Context(), look(t, "npm"), "install", "--prefix", filepath.Dir(modules), "--no-audit", "--no-fund", "--loglevel=error", jose))
 	}
-	// A module is looked up from the script's own directory.
-	text, err := os.ReadFile("testdata/verify.mjs")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	if err := os.Symlink(modules, filepath.Join(dir, "node_modules")); err != nil {
-		t.Fatal(err)
-	}
-	script := filepath.Join(dir, "verify.mjs")
-	if err := os.WriteFile(script, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return s.verifier(t, "jose", exec.Command(node, script), app)
+	return s.verifier(t, "jose", exec.Command(node, beside(t, modules, "verify.mjs")), app)
 }
 
 func byPyJWT(t *testing.T, s *site, app string) *verifier {

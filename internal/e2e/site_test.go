@@ -24,6 +24,7 @@ const (
 	closed  = "00000000-0000-4000-8000-000000000007" // not active
 	lengthy = "00000000-0000-4000-8000-000000000008" // wants long passwords
 	console = "00000000-0000-4000-8000-000000000009" // makes operators of its admins
+	robot   = "00000000-0000-4000-8000-00000000000a" // acts for itself
 )
 
 const (
@@ -36,6 +37,8 @@ const (
 type options struct {
 	log  string // the log's level; info
 	mail string // the mail setting; a sink of the site
+	// config is what stands in the configuration besides.
+	config string
 }
 
 // site is an installation. Its address, database and key outlive its processes.
@@ -46,6 +49,7 @@ type site struct {
 	base   string // public URL
 	status string // URL of the listener for metrics
 	sink   *mailtest.Sink
+	env    []string // of its processes, besides the test's own
 }
 
 // newSite writes the configuration for a database and applies the resources.
@@ -70,7 +74,7 @@ database: %q
 secret_key: %s
 mail: %s
 log: {format: json, level: %s}
-`, address, metrics, s.base, database, strings.Repeat("5a", 32), o.mail, o.log))
+%s`, address, metrics, s.base, database, strings.Repeat("5a", 32), o.mail, o.log, o.config))
 	s.command("apply", s.write("resources.yaml", resources(t)))
 	return s
 }
@@ -104,6 +108,7 @@ func (s *site) exec(args ...string) *exec.Cmd {
 	}
 	cmd := exec.Command(path, append([]string{"--config", s.config}, args...)...)
 	cmd.Dir = s.dir
+	cmd.Env = append(os.Environ(), s.env...)
 	return cmd
 }
 
