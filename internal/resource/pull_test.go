@@ -260,6 +260,10 @@ func (g generator) file() string {
 		maybe("    refresh_token: {lifetime: %s, reuse_grace: %s}", g.one("1h", "90s", "30d"), g.one("0s", "10s"))
 		line("    roles: {available: [user, admin, x], default: %s}", g.some("user", "x"))
 		maybe("    registration: %s", g.one("open", "approval", "invite"))
+		maybe("    scopes: %s", g.some("read", "write"))
+		maybe("    consent: %s", g.one("required", "implicit"))
+		maybe("    default_max_age: %s", g.one("0", "3600"))
+		maybe("    %s", g.one("jwks: {keys: []}", "jwks_uri: https://a.example/jwks", "jwks: {keys: [{kty: OKP, crv: Ed25519, x: 11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo, unknown: [1, 2.5, true, null]}]}"))
 		maybe("    active: %s", g.one("true", "false"))
 		maybe("    branding: {color: %s}", g.one(`"#fff"`, `"#102030"`))
 	}
