@@ -168,6 +168,8 @@ func TestRequestsAreBoundedAndPlainText(t *testing.T) {
 	for _, c := range []struct{ name, param, value, want string }{
 		{"long state", "state", strings.Repeat("x", 2<<10+1), oauth.InvalidRequest},
 		{"longest state", "state", strings.Repeat("x", 2<<10), "code"},
+		{"a control character", "state", "a\nb", oauth.InvalidRequest},
+		{"letters of the world", "state", "ä語🔑<>&\"\\", "code"},
 		{"NUL", "nonce", "a\x00b", oauth.InvalidRequest},
 		{"not UTF-8", "state", "\xff", oauth.InvalidRequest},
 		{"many scopes", "scope", "openid " + names, oauth.InvalidScope},
@@ -186,7 +188,16 @@ func TestRequestsAreBoundedAndPlainText(t *testing.T) {
 		d, err := w.authorize(wanting(w.web, c.param, c.value), cookie)
 		w.wantNext(c.name, d, err, c.want)
 	}
-	d, err := w.authorize(wanting(w.web, "scope", "orders:read root"), cookie)
+	// All that is taken can be kept, however it is escaped.
+	quotes := strings.Repeat(`"`, 2<<10)
+	d, err := w.authorize(wanting(w.web, "state", quotes, "nonce", quotes, "login_hint", quotes), "")
+	w.wantNext("long in all", d, err, "login")
+	d, err = w.authorize(wanting(w.web, "state", quotes, "nonce", quotes, "login_hint", quotes, "acr_values", quotes), "")
+	w.wantNext("too long in all", d, err, oauth.InvalidRequest)
+	acr := `{"id_token":{"acr":{"essential":true,"value":"` + strings.Repeat(`\"`, 1900) + `"}}}`
+	d, err = w.authorize(wanting(w.web, "state", quotes, "claims", acr), "")
+	w.wantNext("long claims", d, err, "login")
+	d, err = w.authorize(wanting(w.web, "scope", "orders:read root"), cookie)
 	w.wantNext("an unknown scope without openid", d, err, oauth.InvalidScope)
 }
 

@@ -110,9 +110,9 @@ func (c *Core) openObject(ctx context.Context, cl client.Client, raw, issuer str
 		return invalid("has a claim of the wrong type", err)
 	}
 	switch {
-	case std.Issuer != "" && std.Issuer != string(cl.ID), std.Issuer == "" && cl.Policy.FAPI():
+	case std.Issuer != "" && !sameID(std.Issuer, cl.ID), std.Issuer == "" && cl.Policy.FAPI():
 		return invalid("has an iss that is not the client", fmt.Errorf("iss %q", short(std.Issuer)))
-	case std.Subject == string(cl.ID):
+	case sameID(std.Subject, cl.ID):
 		return invalid("has the client for its sub, as an assertion does", nil)
 	case len(std.Audience.names) > 0 && !slices.Contains(std.Audience.names, issuer), len(std.Audience.names) == 0 && cl.Policy.FAPI():
 		return invalid("has an aud that is not this issuer", fmt.Errorf("aud %q", std.Audience.names))
@@ -136,7 +136,7 @@ func (c *Core) openObject(ctx context.Context, cl client.Client, raw, issuer str
 	if o.params, err = memberParams(all); err != nil {
 		return invalid(err.Error(), nil)
 	}
-	if id := o.params.Get("client_id"); id != string(cl.ID) {
+	if id := o.params.Get("client_id"); !sameID(id, cl.ID) {
 		return invalid("has another client_id", fmt.Errorf("client_id %q", short(id)))
 	}
 	return o, nil
@@ -166,11 +166,11 @@ func memberParams(all map[string]json.RawMessage) (Params, error) {
 		switch {
 		case raw[0] == '"' || raw[0] == '[' && name == "resource":
 			if err := json.Unmarshal(raw, &one); err != nil {
-				return nil, errors.New("has a member that is not text: " + short(name))
+				return nil, errors.New("has a member that is not text: " + named(name))
 			}
 			p[name] = one.names
 		case raw[0] == '[':
-			return nil, errors.New("has a member that is a list: " + short(name))
+			return nil, errors.New("has a member that is a list: " + named(name))
 		case string(raw) != "null":
 			p[name] = []string{string(raw)}
 		}

@@ -2,7 +2,6 @@ package oauth
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"sallyport/internal/client"
@@ -28,22 +27,17 @@ func (c *Core) Push(ctx context.Context, in PushIn) (requestURI string, life tim
 		return "", 0, err
 	}
 	r, refused, err := c.pushed(ctx, cl, in)
-	if err == nil && refused != nil {
-		err = refused
+	switch {
+	case err != nil:
+		return "", 0, err
+	case refused != nil:
+		return "", 0, refused
 	}
-	var more []once
-	if err == nil {
-		more, err = c.pushedKey(&r, in.Proof)
-	}
+	more, err := c.pushedKey(&r, in.Proof)
 	if err != nil {
-		if len(seen) > 0 { // the assertion was used, whatever came of it
-			if spent := c.spendAlone(ctx, seen); spent != nil {
-				return "", 0, spent
-			}
-		}
 		return "", 0, err
 	}
-	data, err := json.Marshal(r)
+	data, err := r.stored()
 	if err != nil {
 		return "", 0, err
 	}

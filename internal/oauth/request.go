@@ -1,11 +1,13 @@
 package oauth
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"sallyport/internal/client"
@@ -47,6 +49,15 @@ type Request struct {
 	CreatedAt          time.Time       `json:"created_at"`
 }
 
+// stored is the request as it is kept while it waits.
+func (r Request) stored() (json.RawMessage, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // which would make it six times as long
+	err := e.Encode(r)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+}
+
 // The values of prompt (Core §3.1.2.1; Initiating User Registration 1.0).
 const (
 	promptNone    = "none"
@@ -78,6 +89,7 @@ var ResponseModes = []string{ModeQuery, ModeFragment, ModeFormPost, "jwt", ModeQ
 // The bounds of what a request may carry, in bytes.
 const (
 	maxParam  = 2 << 10
+	maxAll    = 7 << 10 // of all but JWTs: half of what is kept, since JSON escapes some
 	maxClaims = 4 << 10
 	maxDepth  = 5
 	maxNames  = 64 // of scopes, and of resources
@@ -172,23 +184,37 @@ var longParams = []string{"request", "id_token_hint", "client_assertion"}
 // too long to be meant.
 func wellFormed(p Params) *Error {
 	if name := p.Duplicate(); name != "" {
-		return refuse(InvalidRequest, "parameter "+short(name)+" is given more than once")
+		return refuse(InvalidRequest, named(name)+" is given more than once")
 	}
+	all := 0
 	for name, values := range p {
 		most := maxParam
-		if name == "claims" {
+		switch {
+		case slices.Contains(longParams, name):
+			continue
+		case name == "claims":
 			most = maxClaims
 		}
 		for _, v := range values {
+			all += len(v)
 			switch {
-			case !utf8.ValidString(v) || strings.ContainsRune(v, 0):
-				return refuse(InvalidRequest, "parameter "+short(name)+" holds NUL or is not UTF-8")
-			case len(v) > most && !slices.Contains(longParams, name):
-				return refuse(InvalidRequest, "parameter "+short(name)+" is longer than "+strconv.Itoa(most)+" bytes")
+			case !utf8.ValidString(v) || name != "claims" && strings.ContainsFunc(v, unicode.IsControl):
+				return refuse(InvalidRequest, named(name)+" holds a control character or is not UTF-8")
+			case len(v) > most || all > maxAll:
+				return refuse(InvalidRequest, named(name)+" is too long")
 			}
 		}
 	}
 	return nil
+}
+
+// named is how a refusal speaks of a parameter: it repeats no names but those
+// that a specification could have.
+func named(parameter string) string {
+	if parameter == "" || len(parameter) > 40 || strings.Trim(parameter, "abcdefghijklmnopqrstuvwxyz_") != "" {
+		return "a parameter"
+	}
+	return "parameter " + parameter
 }
 
 // fillPKCE demands a code challenge (RFC 7636, OAuth 2.1 §4.1.1, RFC 9700 §2.1.1).

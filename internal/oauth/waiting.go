@@ -83,7 +83,7 @@ func (c *Core) wait(ctx context.Context, r Request, h handle, user identity.User
 	if h.purpose == onetime.Authorization && h.secret.UserID == user {
 		return h.raw, nil
 	}
-	data, err := json.Marshal(r)
+	data, err := r.stored()
 	if err != nil {
 		return "", err
 	}
