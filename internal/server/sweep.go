@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/client"
 	"sallyport/internal/db"
 	"sallyport/internal/grant"
 	"sallyport/internal/job"
@@ -28,6 +29,9 @@ const (
 	// How long what has happened is remembered.
 	auditKept    = 400 * 24 * time.Hour
 	deadJobsKept = 30 * 24 * time.Hour
+
+	// How long a client of a metadata document is kept that nobody uses.
+	documentsKept = 7 * 24 * time.Hour
 )
 
 // sweep removes up to n rows that are of no use at now, and reports how many.
@@ -48,6 +52,7 @@ var sweeps = []sweep{
 	{"refresh families", token.Sweep},
 	{"one-time secrets", onetime.Sweep},
 	{"grants", grant.Sweep},
+	{"client documents", before(documentsKept, client.SweepDocuments)},
 	{"limits", limit.Sweep},
 	{"audit", before(auditKept, audit.Sweep)},
 	{"webhook deliveries", webhook.Sweep},

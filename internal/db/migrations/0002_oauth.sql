@@ -80,3 +80,4 @@ CREATE INDEX seen_expiry ON seen (expires_at);
 ALTER TABLE clients ADD COLUMN source TEXT NOT NULL DEFAULT '' CHECK (source IN ('', 'dynamic', 'document'));
 ALTER TABLE clients ADD COLUMN registration_hash BYTEA;
 ALTER TABLE clients ADD COLUMN refreshed_at BIGINT;
+CREATE INDEX clients_refreshed ON clients (refreshed_at) WHERE source = 'document';
