@@ -1,7 +1,6 @@
 package oauth
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
@@ -52,20 +51,11 @@ func (c *Core) goodNonce(given string) bool {
 	return secret.Equal([]byte(given), []byte(c.nonceOf(now))) || secret.Equal([]byte(given), []byte(c.nonceOf(now-1)))
 }
 
-// proveKey returns the thumbprint of the key that a proof proves, "" if there is
-// no proof. A proof is good once. Fails with an *Error.
-func (c *Core) proveKey(ctx context.Context, _ client.Client, p Proof) (jkt string, err error) {
-	jkt, seen, err := c.provenKey(p)
-	if err != nil {
-		return "", err
-	}
-	return jkt, c.spendAlone(ctx, seen)
-}
-
-// provenKey is proveKey for an operation that spends the proof in its own
-// transaction. A nonce is asked of every proof: it keeps one that was made in
-// advance, by whoever could use the key for a moment, from being good later
-// (RFC 9449 §11.2).
+// provenKey returns the thumbprint of the key that a proof proves, "" if there is
+// no proof, and what of it may come once, for the caller to spend. A nonce is
+// asked of every proof: it keeps one that was made in advance, by whoever could
+// use the key for a moment, from being good later (RFC 9449 §11.2). Fails with an
+// *Error.
 func (c *Core) provenKey(p Proof) (jkt string, seen []once, err error) {
 	if p.Header == "" {
 		return "", nil, nil

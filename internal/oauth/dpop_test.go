@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"encoding/base64"
+	"maps"
 	"testing"
 	"time"
 
@@ -129,9 +130,7 @@ func TestBoundTokensStayWithTheirKey(t *testing.T) {
 			in := oauth.UseIn{Token: accessOf(out), Scheme: scheme, Need: "openid"}
 			if k != nil {
 				claims := map[string]any{"ath": s256(raw)}
-				for name, v := range change {
-					claims[name] = v
-				}
+				maps.Copy(claims, change)
 				in.Proof = w.proof(k, claims)
 				in.Proof.AccessToken = raw
 			}

@@ -32,13 +32,13 @@ func (w *world) serve() *httptest.Server {
 }
 
 // send asks with a form, or without a body, and returns status and body.
-func send(t testing.TB, method, to, authorization string, form url.Values) (int, string) {
+func send(t testing.TB, srv *httptest.Server, method, path, authorization string, form url.Values) (int, string) {
 	t.Helper()
 	var body io.Reader = http.NoBody
 	if form != nil {
 		body = strings.NewReader(form.Encode())
 	}
-	r, err := http.NewRequestWithContext(t.Context(), method, to, body)
+	r, err := http.NewRequestWithContext(t.Context(), method, srv.URL+path, body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func send(t testing.TB, method, to, authorization string, form url.Values) (int,
 	if authorization != "" {
 		r.Header.Set("Authorization", authorization)
 	}
-	resp, err := http.DefaultClient.Do(r)
+	resp, err := srv.Client().Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,13 +67,13 @@ type got struct {
 }
 
 // redeem gets tokens for a client by a code of Jane's.
-func (w *world) redeem(base, name string, change func(*grant.Grant)) (g got) {
+func (w *world) redeem(srv *httptest.Server, name string, change func(*grant.Grant)) (g got) {
 	w.t.Helper()
 	form := url.Values{"grant_type": {"authorization_code"}, "code": {w.code(name, change)}, "code_verifier": {verifier}, "client_id": {string(w.clients[name].ID)}}
 	if w.clients[name].Confidential() {
 		form.Set("client_secret", secret)
 	}
-	status, body := send(w.t, "POST", base+"/oauth2/token", "", form)
+	status, body := send(w.t, srv, "POST", "/oauth2/token", "", form)
 	if err := json.Unmarshal([]byte(body), &g); status != http.StatusOK || err != nil {
 		w.t.Fatalf("redeem: %d %s", status, body)
 	}
@@ -86,8 +86,8 @@ func TestOpaqueTokensThatWereChangedAreRefused(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		w := newWorld(t, d)
 		srv := w.serve()
-		raw := w.redeem(srv.URL, "opaque", nil).Access
-		if status, body := send(t, "GET", srv.URL+"/oauth2/userinfo", "Bearer "+raw, nil); status != http.StatusOK {
+		raw := w.redeem(srv, "opaque", nil).Access
+		if status, body := send(t, srv, "GET", "/oauth2/userinfo", "Bearer "+raw, nil); status != http.StatusOK {
 			t.Fatalf("%d %s", status, body)
 		}
 		bad := []string{raw + "=", raw + "A", raw[:len(raw)-1], strings.ToUpper(raw), raw[len("sp_at_"):], "sp_at_", "sp_at_" + raw, raw + "\n", "sp_at_" + strings.Repeat("A", 20_000)}
@@ -102,7 +102,7 @@ func TestOpaqueTokensThatWereChangedAreRefused(t *testing.T) {
 		}
 		for _, s := range bad {
 			form := url.Values{"access_token": {s}}
-			if status, body := send(t, "POST", srv.URL+"/oauth2/userinfo", "", form); status != http.StatusUnauthorized {
+			if status, body := send(t, srv, "POST", "/oauth2/userinfo", "", form); status != http.StatusUnauthorized {
 				t.Errorf("%.60s: got %d %s, want 401", s, status, body)
 			}
 		}
@@ -121,7 +121,7 @@ func TestTokensOfOneTypeAreNoOther(t *testing.T) {
 		w.Mount(km.Routes(), km.MethodNotAllowed)
 		srv := w.serve()
 		asksAll := func(g *grant.Grant) { g.Claims = json.RawMessage(`{"id_token":{"roles":null,"email":null}}`) }
-		plain, sealed := w.redeem(srv.URL, "web", asksAll), w.redeem(srv.URL, "opaque", asksAll)
+		plain, sealed := w.redeem(srv, "web", asksAll), w.redeem(srv, "opaque", asksAll)
 		login, err := w.Keys.Active("RS256", "")
 		if err != nil {
 			t.Fatal(err)
@@ -137,39 +137,39 @@ func TestTokensOfOneTypeAreNoOther(t *testing.T) {
 			"access token": plain.Access, "opaque access token": sealed.Access, "ID token": plain.ID, "refresh token": plain.Refresh, "Keymaster's access token": keymasters,
 		}
 		for name, raw := range all {
-			status, _ := send(t, "GET", srv.URL+"/oauth2/userinfo", "Bearer "+raw, nil)
+			status, _ := send(t, srv, "GET", "/oauth2/userinfo", "Bearer "+raw, nil)
 			if want := strings.HasSuffix(name, "access token") && raw != keymasters; (status == http.StatusOK) != want {
 				t.Errorf("%s at the userinfo endpoint: %d", name, status)
 			}
 			form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {raw}, "client_id": {string(w.clients["web"].ID)}, "client_secret": {secret}}
 			if name != "refresh token" {
-				if status, _ := send(t, "POST", srv.URL+"/oauth2/token", "", form); status != http.StatusBadRequest {
+				if status, _ := send(t, srv, "POST", "/oauth2/token", "", form); status != http.StatusBadRequest {
 					t.Errorf("%s as a refresh token: %d", name, status)
 				}
 			}
 			own := raw == keymasters
-			if status, body := send(t, "GET", srv.URL+"/account/me", "Bearer "+raw, nil); (status == http.StatusOK) != own {
+			if status, body := send(t, srv, "GET", "/account/me", "Bearer "+raw, nil); (status == http.StatusOK) != own {
 				t.Errorf("%s at Keymaster's account: %d %s", name, status, body)
 			}
-			if body := verifyAtKeymaster(t, srv.URL, raw, string(w.clients["web"].ID)); strings.Contains(body, `"valid":true`) != own {
+			if body := verifyAtKeymaster(t, srv, raw, string(w.clients["web"].ID)); strings.Contains(body, `"valid":true`) != own {
 				t.Errorf("%s at Keymaster's verification: %s", name, body)
 			}
 		}
 	})
 }
 
-func verifyAtKeymaster(t *testing.T, base, raw, audience string) string {
+func verifyAtKeymaster(t *testing.T, srv *httptest.Server, raw, audience string) string {
 	t.Helper()
 	b, err := json.Marshal(map[string]string{"token": raw, "audience": audience})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := http.NewRequestWithContext(t.Context(), "POST", base+"/token/verify", strings.NewReader(string(b)))
+	r, err := http.NewRequestWithContext(t.Context(), "POST", srv.URL+"/token/verify", strings.NewReader(string(b)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(r)
+	resp, err := srv.Client().Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +194,7 @@ func TestForgedAccessTokensAreRefused(t *testing.T) {
 			return err
 		})
 		w.Advance(0)
-		good := w.redeem(srv.URL, "web", nil).Access
+		good := w.redeem(srv, "web", nil).Access
 		parts := strings.Split(good, ".")
 		payload, err := base64.RawURLEncoding.DecodeString(parts[1])
 		if err != nil {
@@ -241,11 +241,11 @@ func TestForgedAccessTokensAreRefused(t *testing.T) {
 			"by another's key under our kid": w.signed(map[string]any{"typ": "at+jwt", "kid": active.ID}, claims),
 			"with more scope":                parts[0] + "." + enc([]byte(strings.Replace(string(payload), `"scope":"`, `"scope":"admin `, 1))) + "." + parts[2],
 		} {
-			if status, body := send(t, "GET", srv.URL+"/oauth2/userinfo", "Bearer "+raw, nil); status != http.StatusUnauthorized {
+			if status, body := send(t, srv, "GET", "/oauth2/userinfo", "Bearer "+raw, nil); status != http.StatusUnauthorized {
 				t.Errorf("%s: got %d %s, want 401", name, status, body)
 			}
 		}
-		if status, _ := send(t, "GET", srv.URL+"/oauth2/userinfo", "Bearer "+good, nil); status != http.StatusOK {
+		if status, _ := send(t, srv, "GET", "/oauth2/userinfo", "Bearer "+good, nil); status != http.StatusOK {
 			t.Error("the good one is refused")
 		}
 	})
@@ -258,7 +258,7 @@ func TestSharedKeysSignNoAccessTokens(t *testing.T) {
 		w := newWorld(t, d)
 		w.clients["hs"] = w.Client("HS", func(c *client.Client) { c.Policy.AccessToken.Alg = "HS256" })
 		w.Enrol(w.users["jane"], w.clients["hs"], client.Active, "user")
-		raw := w.redeem(w.serve().URL, "hs", nil).Access
+		raw := w.redeem(w.serve(), "hs", nil).Access
 		head, err := base64.RawURLEncoding.DecodeString(strings.Split(raw, ".")[0])
 		if err != nil || !strings.Contains(string(head), `"alg":"ES256"`) || !strings.Contains(string(head), `"typ":"at+jwt"`) {
 			t.Errorf("header %s, %v", head, err)
