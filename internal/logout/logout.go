@@ -124,12 +124,15 @@ func end(ctx context.Context, tx *db.Tx, gs []grant.Grant, spare func(grant.Gran
 
 // signedIn reports whether the client got an ID token: without one it knows
 // neither the person nor the session.
-func signedIn(g grant.Grant) bool {
-	return slices.Contains(g.Scope, openID) && (g.CodeExpiresAt.IsZero() || !g.RedeemedAt.IsZero())
-}
+func signedIn(g grant.Grant) bool { return slices.Contains(g.Scope, openID) && begun(g) }
 
-// lasting reports whether a grant outlives its session.
-func lasting(g grant.Grant) bool { return slices.Contains(g.Scope, offline) }
+// lasting reports whether a grant outlives its session. One whose code nobody
+// came for yet does not: its client would sign a person in who has signed out,
+// and would never be told.
+func lasting(g grant.Grant) bool { return slices.Contains(g.Scope, offline) && begun(g) }
+
+// begun reports whether the client has tokens of the grant.
+func begun(g grant.Grant) bool { return g.CodeExpiresAt.IsZero() || !g.RedeemedAt.IsZero() }
 
 func wantsToKnow(cl client.Client) bool { return cl.Active && cl.Policy.BackchannelLogoutURI != "" }
 
