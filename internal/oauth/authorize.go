@@ -77,10 +77,20 @@ func (c *Core) Authorize(ctx context.Context, in AuthorizeIn) (Decision, error) 
 	switch {
 	case err != nil:
 		return Decision{}, err
+	case refused != nil && !s.mayBeSentOff():
+		return Decision{}, refused
 	case refused != nil:
 		return Decision{Reply: reply(r, s.client, refused)}, nil
 	}
 	return c.advance(ctx, r, handle{}, s, in.Cookie, in.Park, in.Visitor)
+}
+
+// mayBeSentOff reports whether a browser may be sent to the client with a
+// refusal though nobody did anything. A client that nobody knows could make us
+// send people wherever it likes, by requests that are wrong on purpose, with our
+// name in the link (RFC 9700 §4.11.2): whoever is not signed in stays here.
+func (s sight) mayBeSentOff() bool {
+	return s.client.Source == client.Operator || s.session.ID != "" && !s.session.Partial
 }
 
 // see reads what a request is judged by. A client that is named by its metadata
