@@ -29,6 +29,8 @@ type line struct {
 	r    *bufio.Reader
 	out  []byte
 	body []byte
+	// location and cookie are those of the last answer, "" if it had none.
+	location, cookie string
 }
 
 func dial(host string) (*line, error) {
@@ -44,6 +46,18 @@ func dial(host string) (*line, error) {
 func (l *line) post(path, ip, body string) (status int, answer []byte, err error) {
 	l.out = fmt.Appendf(l.out[:0], "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nX-Forwarded-For: %s\r\nContent-Length: %d\r\n\r\n%s",
 		path, ip, len(body), body)
+	return l.exchange(path)
+}
+
+// get is post for a browser that follows a link with its cookie.
+func (l *line) get(path, ip, cookie string) (status int, answer []byte, err error) {
+	l.out = fmt.Appendf(l.out[:0], "GET %s HTTP/1.1\r\nHost: localhost\r\nCookie: %s\r\nX-Forwarded-For: %s\r\n\r\n", path, cookie, ip)
+	return l.exchange(path)
+}
+
+// exchange sends what stands in out, and reads the answer.
+func (l *line) exchange(path string) (status int, answer []byte, err error) {
+	l.location, l.cookie = "", ""
 	if _, err := l.conn.Write(l.out); err != nil {
 		return 0, nil, err
 	}
@@ -67,10 +81,15 @@ func (l *line) post(path, ip, body string) (status int, answer []byte, err error
 			break
 		}
 		name, value, _ := bytes.Cut(field, []byte(": "))
-		if textproto.CanonicalMIMEHeaderKey(string(name)) == "Content-Length" {
+		switch textproto.CanonicalMIMEHeaderKey(string(name)) {
+		case "Content-Length":
 			if length, err = strconv.Atoi(string(value)); err != nil {
 				return 0, nil, err
 			}
+		case "Location":
+			l.location = string(value)
+		case "Set-Cookie":
+			l.cookie, _, _ = strings.Cut(string(value), ";")
 		}
 	}
 	if length < 0 {
