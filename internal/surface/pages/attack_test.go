@@ -20,6 +20,7 @@ func browsed(t *testing.T) (town, http.Handler) {
 	api.Tokens = w.Tokens
 	w.Mount(api.Routes(), api.MethodNotAllowed)
 	w.Mount(pages.Routes(), pages.MethodNotAllowed)
+	w.Mount(provider(w.Rig, pages, rig.Base).Routes(), pages.MethodNotAllowed)
 	return w, w.Handler()
 }
 

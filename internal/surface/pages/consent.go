@@ -13,11 +13,12 @@ import (
 )
 
 // consentData fills the page that asks whether an application may have what it
-// wants. Origin is where one that registered itself comes from, "" of one that
-// the operator knows. Has is what it may have already.
+// wants. Unchecked is one that registered itself, and Origin the host it comes
+// from, if it has one. Has is what it may have already.
 type consentData struct {
 	target
 	Name, Email     string
+	Unchecked       bool
 	Origin, Returns string
 	Asks, Has       []ask
 	Links           []aboutLink
@@ -95,7 +96,8 @@ func (p *Pages) postConsent(w http.ResponseWriter, r *http.Request, in *wire.Par
 func consentOf(t target, at oauth.PendingRequest) consentData {
 	cl, r := at.Client, at.Request
 	d := consentData{
-		target: t, Name: nameOf(cl), Email: at.User.Email, Origin: originOf(cl, r.RedirectURI), Returns: whither(r.RedirectURI), Links: linksOf(cl),
+		target: t, Name: nameOf(cl), Email: at.User.Email, Unchecked: cl.Source != client.Operator,
+		Origin: originOf(cl, r.RedirectURI), Returns: whither(r.RedirectURI), Links: linksOf(cl),
 	}
 	elsewhere := slices.DeleteFunc(slices.Clone(r.Resources), func(s string) bool { return s == r.Issuer })
 	if len(at.AskScope) == 0 { // agreed to before, and asked for once more
@@ -124,13 +126,13 @@ func nameOf(cl client.Client) string {
 }
 
 // originOf is what is certain about an application that registered itself: the
-// host that has its document, else where answers go.
+// host that has its document, else the one that answers go to.
 func originOf(cl client.Client, redirectURIs ...string) string {
 	switch {
 	case cl.Source == client.Document:
 		return hostOf(string(cl.ID))
 	case cl.Source == client.Dynamic && len(redirectURIs) > 0:
-		return whither(redirectURIs[0])
+		return hostOf(redirectURIs[0])
 	}
 	return ""
 }
@@ -192,7 +194,7 @@ func asksOf(scope, claims, resources []string) []ask {
 
 // asked-for scopes in words.
 var scopeWords = map[string]ask{
-	oauth.ScopeOpenID:  {Text: "Know you when you come back", More: "It gets a number that stands for you, and when you signed in."},
+	oauth.ScopeOpenID:  {Text: "Know you when you come back", More: "It learns an id that stands for you, and when you signed in."},
 	oauth.ScopeProfile: {Text: "See your name"},
 	oauth.ScopeEmail:   {Text: "See your e-mail address"},
 	oauth.ScopeRoles:   {Text: "See what you may do in it", More: "These are the roles that its owner gave you."},

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"embed"
@@ -10,6 +11,8 @@ import (
 	"io/fs"
 	"net/http"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"sallyport/internal/client"
 	"sallyport/internal/fault"
@@ -164,12 +167,11 @@ func (p *Pages) Message(w http.ResponseWriter, r *http.Request, status int, titl
 	p.message(w, r, status, title, text)
 }
 
-// fail shows what went wrong where there is no form to show it on. Of what the
-// provider refused, its words for the application's developer are shown too: who
-// is to be told of it needs them.
+// fail shows what went wrong where there is no form to show it on. What the
+// provider refused is said in its own words: it wrote them for a page like this.
 func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if e, ok := errors.AsType[*oauth.Error](err); ok {
-		p.message(w, r, http.StatusBadRequest, failed, "Go back to the application and start again. If that does not help, tell its owner: "+e.Description+".")
+		p.message(w, r, http.StatusBadRequest, failed, sentence(e.Description)+" Go back to the application and start again.")
 		return
 	}
 	f, ok := wire.Fault(err)
@@ -183,6 +185,13 @@ func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 		title = titles[pageAccount]
 	}
 	p.message(w, r, statusOf(f), title, words(f))
+}
+
+// sentence makes one of a refusal's words.
+func sentence(words string) string {
+	words = cmp.Or(words, "the request is not valid")
+	first, size := utf8.DecodeRuneInString(words)
+	return string(unicode.ToUpper(first)) + words[size:] + "."
 }
 
 // NotFound answers a path that no page has.
