@@ -70,6 +70,8 @@ func (w *world) authorizeHooks() map[string]func(*testing.T, map[string]string) 
 		"make an old request object": set("object", func() string {
 			return w.object("signs", func(c map[string]any) { c["exp"] = w.Now().Add(-time.Hour).Unix() })
 		}),
+		"proof par without a nonce":  set("proof", func() string { return w.proof("POST", "/oauth2/par", "", "") }),
+		"proof par":                  set("proof", func() string { return w.proof("POST", "/oauth2/par", w.OAuth.Nonce(), "") }),
 		"make an assertion of fapi":  set("assertion", func() string { return w.assertion("fapi") }),
 		"make an assertion of signs": set("assertion", func() string { return w.assertion("signs") }),
 	}
