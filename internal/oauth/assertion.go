@@ -49,9 +49,9 @@ func (c *Core) assertion(ctx context.Context, cl client.Client, method string, i
 	at := float64(now.UnixMicro()) / 1e6
 	switch {
 	case !sameID(says.Issuer, cl.ID) || !sameID(says.Subject, cl.ID):
-		return nil, wrongClient("iss and sub are " + says.Issuer + " and " + says.Subject)
+		return nil, wrongClient("iss and sub are " + short(says.Issuer) + " and " + short(says.Subject))
 	case !c.assertedToUs(cl, says.Audience, in):
-		return nil, &Error{Code: InvalidClient, Description: "the assertion is for another audience", Detail: strings.Join(says.Audience.names, " ")}
+		return nil, &Error{Code: InvalidClient, Description: "the assertion is for another audience", Detail: short(strings.Join(says.Audience.names, " "))}
 	case says.ID == "" || len(says.ID) > 512:
 		return nil, refuse(InvalidClient, "the assertion has no jti")
 	case says.Expires > at+assertionMaxLife.Seconds():
@@ -128,7 +128,7 @@ func (c *Core) certificateIs(ctx context.Context, cl client.Client, method strin
 	if method == client.AuthTLS {
 		want := cl.Policy.OAuth.TLSSubjectDN
 		if want == "" || !secret.Equal([]byte(plainDN(want)), []byte(plainDN(cert.SubjectDN))) {
-			return wrongClient("the certificate is of " + cert.SubjectDN)
+			return wrongClient("the certificate is of " + short(cert.SubjectDN))
 		}
 		return nil
 	}

@@ -326,3 +326,49 @@ func TestFAPITokensAreBound(t *testing.T) {
 		}
 	})
 }
+
+// OpenID Connect Core §10.1.1: a client changes its keys without telling us.
+func TestKeysAreLookedUpAgainWhenNoneFits(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w, s := newTown(t, d), newSite(t)
+		key, next := newKey(t), newKey(t)
+		at := s.json("/jwks", string(jwksOf(t, key.Public())))
+		cl := w.signer(key, func(c *client.Client) { c.Policy.OAuth.JWKS, c.Policy.JWKSURI = nil, at })
+		enter := func(k *ecdsa.PrivateKey) error {
+			_, err := w.OAuth.Authenticate(t.Context(), asserting(cl, signed(t, jose.ES256, k, nil, w.says(cl))))
+			return err
+		}
+		if err := enter(key); err != nil {
+			t.Fatal(err)
+		}
+		w.Advance(2 * time.Minute)
+		s.json("/jwks", string(jwksOf(t, next.Public())))
+		if err := enter(next); err != nil {
+			t.Errorf("the new key: %v", err)
+		}
+		wantError(t, "the old key", enter(key), oauth.InvalidClient)
+		before := s.hit("/jwks")
+		for range 20 {
+			wantError(t, "a made-up key", enter(newKey(t)), oauth.InvalidClient)
+		}
+		if n := s.hit("/jwks") - before; n > 1 {
+			t.Errorf("made-up keys had us ask %d times, want once a minute at most", n)
+		}
+	})
+}
+
+// A client that describes itself may be new to us at any endpoint.
+func TestDocumentClientMayComeToAnyEndpointFirst(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		r, s := describing(t, d)
+		id := s.json("/client", notes)
+		cl, err := r.OAuth.Authenticate(t.Context(), oauth.ClientAuth{ID: id, Visitor: visitor})
+		if err != nil || string(cl.ID) != id {
+			t.Errorf("got %s, %v", cl.ID, err)
+		}
+		_, err = r.OAuth.Authenticate(t.Context(), oauth.ClientAuth{ID: id, Method: oauth.BySecretPost, Secret: "x", Visitor: visitor})
+		wantError(t, "with a secret", err, oauth.InvalidClient)
+		_, err = r.OAuth.Authenticate(t.Context(), oauth.ClientAuth{ID: s.url + "/nothing", Visitor: visitor})
+		wantError(t, "without a document", err, oauth.InvalidClient)
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"sallyport/internal/audit"
@@ -101,6 +102,13 @@ func (c *Core) authenticate(ctx context.Context, in ClientAuth) (client.Client, 
 		return client.Client{}, nil, err
 	}
 	var cl client.Client
+	if strings.HasPrefix(string(id), "https:") || strings.HasPrefix(string(id), "http:") {
+		// It may be new to us. What its document says of it has no secret to guess.
+		if cl, err = c.ClientByID(ctx, string(id), in.Visitor); err != nil {
+			return client.Client{}, nil, err
+		}
+		return c.authenticateAs(ctx, cl, in, tries{})
+	}
 	var tries tries
 	err = c.DB.Read(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
 		if tries, err = c.tries(ctx, tx, in, id); err != nil {

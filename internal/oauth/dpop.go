@@ -67,9 +67,9 @@ func (c *Core) provenKey(p Proof) (jkt string, seen []once, err error) {
 	age := c.Now().Sub(proof.IssuedAt)
 	switch {
 	case proof.Method != p.Method:
-		return "", nil, &Error{Code: InvalidDPoPProof, Description: "htm is not the method of the request", Detail: proof.Method}
+		return "", nil, &Error{Code: InvalidDPoPProof, Description: "htm is not the method of the request", Detail: short(proof.Method)}
 	case !sameURL(proof.URL, p.URL):
-		return "", nil, &Error{Code: InvalidDPoPProof, Description: "htu is not the URL of the request", Detail: proof.URL + " for " + p.URL}
+		return "", nil, &Error{Code: InvalidDPoPProof, Description: "htu is not the URL of the request", Detail: short(proof.URL) + " for " + p.URL}
 	case proof.Nonce == "" || !c.goodNonce(proof.Nonce):
 		return "", nil, &Error{Code: UseDPoPNonce, Description: "the proof needs the nonce in DPoP-Nonce", Nonce: true}
 	case age > nonceWindow || age < -nonceWindow:
