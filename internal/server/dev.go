@@ -31,6 +31,7 @@ const (
 	devClient       = "7f3c2e0a-6b1f-4e0e-9c55-0a4f5d1b8e11"
 	devClientSecret = "demo-client-secret-for-this-machine-only" //nolint:gosec // the three are for everybody to see
 	devConsole      = "3d2b7a54-91c8-4b7d-8a3e-5b8f0c6d2e77"
+	devTerminal     = "b1a7c9de-2f40-4b55-8a6e-c01d5e2f7a93"
 	devRedirect     = "http://localhost:3000/callback"
 	devUser         = "jane@example.com"
 	devPassword     = "correct-demo-staple-1" //nolint:gosec // as above
@@ -142,8 +143,10 @@ func (s *Server) furnish(ctx context.Context) error {
 		return err
 	}
 	core := &resource.Core{DB: s.db, Now: s.now, Key: s.cfg.SecretKey, Passwords: s.passwords}
-	_, err = core.Apply(ctx, f, resource.Options{BaseURL: s.cfg.PublicURL, NoMail: true})
-	return err
+	if _, err = core.Apply(ctx, f, resource.Options{BaseURL: s.cfg.PublicURL, NoMail: true}); err != nil {
+		return err
+	}
+	return s.settings.load(ctx)
 }
 
 // checkLoopback refuses an address that other machines can reach: whoever
@@ -214,7 +217,10 @@ func newPlayground(base string) Playground {
 			{"Sign up", post("/auth/signup", `{"email":"new@example.com","password":"a-password-of-yours","display_name":"New Person","app_id":"`+devClient+`"}`)},
 			{"Have a magic link mailed", post("/auth/magic-link/request", `{"email":"`+devUser+`","app_id":"`+devClient+`"}`)},
 			{"Read that mail as soon as it is there; it holds the link", "curl -s '" + base + dev.Path + "/wait?to=" + devUser + "'"},
-			{"Get a token for the client itself", "curl -s " + base + "/auth/token -d grant_type=client_credentials -d client_id=" + devClient + " -d client_secret=" + devClientSecret + " -d scope=users:read"},
+			{"Get a token for the client itself (Keymaster API)", "curl -s " + base + "/auth/token -d grant_type=client_credentials -d client_id=" + devClient + " -d client_secret=" + devClientSecret + " -d scope=users:read"},
+			{"Read what the OpenID provider can do", "curl -s " + base + "/.well-known/openid-configuration"},
+			{"Sign in to a terminal: open verification_uri_complete in a browser", "curl -s " + base + "/oauth2/device_authorization -d client_id=" + devTerminal + " -d 'scope=openid profile email'"},
+			{"Get a token for the client itself (OAuth)", "curl -s " + base + "/oauth2/token -u " + devClient + ":" + devClientSecret + " -d grant_type=client_credentials -d scope=reports"},
 			{"Fetch the keys that tokens are signed with", "curl -s " + base + "/.well-known/jwks.json"},
 		},
 	}
