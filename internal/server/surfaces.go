@@ -39,7 +39,7 @@ func (s *Server) newCores() cores {
 		oauth: &oauth.Core{
 			DB: s.db, Now: s.now, Key: key, Keys: s.keys.Ring, Documents: s.documents, Settings: s.settings.oauth,
 		},
-		admin:  &admin.Core{DB: s.db, Now: s.now, Key: key, Passwords: s.passwords, Outbound: s.cfg.OutboundAllow},
+		admin: &admin.Core{DB: s.db, Now: s.now, Key: key, Passwords: s.passwords, Outbound: s.cfg.OutboundAllow},
 	}
 }
 
