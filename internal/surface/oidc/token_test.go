@@ -3,19 +3,13 @@ package oidc_test
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
-	"math/big"
 	"net/url"
 	"testing"
 	"time"
-
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 
 	"github.com/go-jose/go-jose/v4"
 
@@ -89,18 +83,7 @@ func (w *world) proof(method, path, nonce, access string) string {
 // certificate is one that a proxy names, in PEM with percent-escapes.
 func (w *world) certificate() (escaped, x5t string) {
 	w.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	made := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "client", Organization: []string{"Example Corp"}},
-		NotBefore: w.Now().Add(-time.Hour), NotAfter: w.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, made, made, key.Public(), key)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	der := w.newCertificate(pkix.Name{CommonName: "client", Organization: []string{"Example Corp"}})
 	sum := sha256.Sum256(der)
 	return url.PathEscape(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))), base64.RawURLEncoding.EncodeToString(sum[:])
 }
