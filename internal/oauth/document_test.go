@@ -72,6 +72,9 @@ func (s *site) json(path, body string) string {
 	})
 }
 
+// loopbackOnly is where sites are.
+var loopbackOnly = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+
 // describing is a rig where documents make clients, with a site that has some.
 func describing(t testing.TB, d *db.DB) (*rig.Rig, *site) {
 	t.Helper()
@@ -241,7 +244,7 @@ func TestStoredDocumentStandsInForADay(t *testing.T) {
 		}{{time.Hour, 503, true}, {22 * time.Hour, 500, true}, {time.Minute, 404, false}, {time.Minute, 503, true}, {time.Hour, 503, false}} {
 			r.Advance(step.pass)
 			status = step.status
-			other := outbound.NewDocuments(outbound.Options{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, r.Now) // of a node that has just started
+			other := outbound.NewDocuments(outbound.Options{Allow: loopbackOnly}, r.Now) // of a node that has just started
 			r.OAuth.Documents = other
 			if _, err := r.OAuth.ClientByID(t.Context(), id, visitor); (err == nil) != step.ok {
 				t.Errorf("%s later, %d: %v", step.pass, step.status, err)
