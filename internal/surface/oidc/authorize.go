@@ -107,6 +107,9 @@ func (a *API) refusePage(w http.ResponseWriter, r *http.Request, err error) {
 		title, text = "Something went wrong", "Please go back to the application and try again."
 	case status == http.StatusTooManyRequests:
 		title, text = "Too many attempts", "Please wait a little, go back to the application and try again."
+	case r.URL.Path == a.Prefix+"/oauth2/continue":
+		// Nobody made a mistake: a page was left open too long, or gone back to.
+		title, text = "This did not work", "Please go back to the application and start again: "+printable(e.Description)+"."
 	case status == http.StatusUnauthorized:
 		status = http.StatusBadRequest
 	}
