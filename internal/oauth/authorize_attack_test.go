@@ -312,14 +312,14 @@ func TestStrangersCannotFillTheTable(t *testing.T) {
 	t.Parallel()
 	w := newGate(t, dbtest.SQLite(t))
 	got := map[string]int{}
-	for range 320 {
+	for range 620 {
 		if _, err := w.authorize(wanting(w.web), ""); err != nil {
 			got["limited"]++
 		} else {
 			got["login"]++
 		}
 	}
-	if want := map[string]int{"login": 300, "limited": 20}; !maps.Equal(got, want) {
+	if want := map[string]int{"login": 600, "limited": 20}; !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }

@@ -74,83 +74,117 @@ func (c *Core) fetchObject(ctx context.Context, cl client.Client, ref string) (s
 	return strings.TrimSpace(string(body)), nil
 }
 
+// badObject is why a request object is refused: words for the client, and an
+// error for the log.
+type badObject struct {
+	why string
+	err error
+}
+
 // openObject verifies a request object with the client's keys and returns the
 // parameters in it. alg none never passes, and neither do other kinds of JWT of
 // the same client, such as its assertions (RFC 9101 §10.8, RFC 8725 §3.11).
 func (c *Core) openObject(ctx context.Context, cl client.Client, raw, issuer string) (object, error) {
-	invalid := func(why string, err error) (object, error) {
-		return object{}, &Error{Code: InvalidRequestObject, Description: "the request object " + why, Err: err}
-	}
-	if len(raw) > token.MaxJWT {
-		return invalid("is too long", nil)
-	}
-	t, err := c.verifySigned(ctx, cl, objectAlgs(cl), raw)
-	if err != nil {
-		return invalid("is not signed by a key of the client", err)
-	}
-	if t.Type != "" && t.Type != "JWT" && !strings.EqualFold(strings.TrimPrefix(t.Type, "application/"), "oauth-authz-req+jwt") {
-		return invalid("has a typ of another kind of token", fmt.Errorf("typ %q", t.Type))
-	}
-	var all map[string]json.RawMessage
-	if err := t.Claims(&all); err != nil {
-		return invalid("is not an object of claims", err)
-	}
-	if all["request"] != nil || all["request_uri"] != nil {
-		return invalid("holds another request", nil)
-	}
-	var std struct {
-		Issuer    string   `json:"iss"`
-		Subject   string   `json:"sub"`
-		Audience  audience `json:"aud"`
-		ID        string   `json:"jti"`
-		Expires   *float64 `json:"exp"`
-		NotBefore *float64 `json:"nbf"`
-	}
-	if err := t.Claims(&std); err != nil {
-		return invalid("has a claim of the wrong type", err)
-	}
-	switch {
-	case std.Issuer != "" && !sameID(std.Issuer, cl.ID), std.Issuer == "" && cl.Policy.FAPI():
-		return invalid("has an iss that is not the client", fmt.Errorf("iss %q", short(std.Issuer)))
-	case sameID(std.Subject, cl.ID):
-		return invalid("has the client for its sub, as an assertion does", nil)
-	case len(std.Audience.names) > 0 && !slices.Contains(std.Audience.names, issuer), len(std.Audience.names) == 0 && cl.Policy.FAPI():
-		return invalid("has an aud that is not this issuer", fmt.Errorf("aud %q", std.Audience.names))
-	}
-	o := object{expires: c.Now().Add(maxObjectLife)}
-	if std.Expires != nil || cl.Policy.FAPI() {
-		if err := t.CheckTimes(c.Now(), objectLeeway); err != nil {
-			return invalid("is not good now", c.skew(err, std.NotBefore, std.Expires))
-		}
-		o.expires = instant(*std.Expires).Add(objectLeeway)
-	}
-	if cl.Policy.FAPI() && (std.NotBefore == nil || c.Now().Sub(instant(*std.NotBefore)) > maxObjectLife || *std.Expires-*std.NotBefore > maxObjectLife.Seconds()) {
-		return invalid("is good for more than an hour", nil)
-	}
-	if std.ID != "" {
-		if o.expires.Sub(c.Now()) > 24*time.Hour {
-			return invalid("comes once, and is good for more than a day", nil)
-		}
-		o.id = "request object " + string(cl.ID) + " " + std.ID
-	}
-	if o.params, err = memberParams(all); err != nil {
-		return invalid(err.Error(), nil)
-	}
-	if id := o.params.Get("client_id"); !sameID(id, cl.ID) {
-		return invalid("has another client_id", fmt.Errorf("client_id %q", short(id)))
+	o, bad := c.readObject(ctx, cl, raw, issuer)
+	if bad != nil {
+		return object{}, &Error{Code: InvalidRequestObject, Description: "the request object " + bad.why, Err: bad.err}
 	}
 	return o, nil
 }
 
+func (c *Core) readObject(ctx context.Context, cl client.Client, raw, issuer string) (o object, bad *badObject) {
+	t, err := c.verifySigned(ctx, cl, objectAlgs(cl), raw)
+	if err != nil {
+		return o, &badObject{"is not signed by a key of the client", err}
+	}
+	if t.Type != "" && t.Type != "JWT" && !strings.EqualFold(strings.TrimPrefix(t.Type, "application/"), "oauth-authz-req+jwt") {
+		return o, &badObject{"has a typ of another kind of token", fmt.Errorf("typ %q", t.Type)}
+	}
+	var all map[string]json.RawMessage
+	if err := t.Claims(&all); err != nil {
+		return o, &badObject{"is not an object of claims", err}
+	}
+	if all["request"] != nil || all["request_uri"] != nil {
+		return o, &badObject{"holds another request", nil}
+	}
+	var says objectClaims
+	if err := t.Claims(&says); err != nil {
+		return o, &badObject{"has a claim of the wrong type", err}
+	}
+	if bad := says.parties(cl, issuer); bad != nil {
+		return o, bad
+	}
+	if o.expires, bad = c.objectTimes(cl, t, says); bad != nil {
+		return o, bad
+	}
+	if says.ID != "" {
+		o.id = "request object " + string(cl.ID) + " " + says.ID
+	}
+	if o.params, err = memberParams(all); err != nil {
+		return o, &badObject{err.Error(), nil}
+	}
+	if id := o.params.Get("client_id"); !sameID(id, cl.ID) {
+		return o, &badObject{"has another client_id", fmt.Errorf("client_id %q", short(id))}
+	}
+	return o, nil
+}
+
+// objectClaims are those of a request object that are no parameters.
+type objectClaims struct {
+	Issuer    string   `json:"iss"`
+	Subject   string   `json:"sub"`
+	Audience  audience `json:"aud"`
+	ID        string   `json:"jti"`
+	Expires   *float64 `json:"exp"`
+	NotBefore *float64 `json:"nbf"`
+}
+
+// parties checks who made the object, and for whom. Both may be left out but by
+// a fapi2 client.
+func (o objectClaims) parties(cl client.Client, issuer string) *badObject {
+	switch {
+	case o.Issuer != "" && !sameID(o.Issuer, cl.ID), o.Issuer == "" && cl.Policy.FAPI():
+		return &badObject{"has an iss that is not the client", fmt.Errorf("iss %q", short(o.Issuer))}
+	case sameID(o.Subject, cl.ID):
+		return &badObject{"has the client for its sub, as an assertion does", nil}
+	case len(o.Audience.names) > 0 && !slices.Contains(o.Audience.names, issuer), len(o.Audience.names) == 0 && cl.Policy.FAPI():
+		return &badObject{"has an aud that is not this issuer", fmt.Errorf("aud %q", o.Audience.names)}
+	}
+	return nil
+}
+
+// objectTimes checks the times that an object has, and tells when it ends. One
+// that comes once is remembered until then, so that is not too far off.
+func (c *Core) objectTimes(cl client.Client, t token.JWT, o objectClaims) (time.Time, *badObject) {
+	ends := c.Now().Add(maxObjectLife)
+	switch {
+	case o.Expires != nil || cl.Policy.FAPI():
+		if err := t.CheckTimes(c.Now(), objectLeeway); err != nil {
+			return ends, &badObject{"is not good now", c.skew(err, o.NotBefore, o.Expires)}
+		}
+		ends = instant(*o.Expires).Add(objectLeeway)
+	case o.NotBefore != nil && instant(*o.NotBefore).After(c.Now().Add(objectLeeway)):
+		return ends, &badObject{"is not good now", c.skew(token.ErrEarly, o.NotBefore, nil)}
+	}
+	if cl.Policy.FAPI() && (o.NotBefore == nil || c.Now().Sub(instant(*o.NotBefore)) > maxObjectLife || *o.Expires-*o.NotBefore > maxObjectLife.Seconds()) {
+		return ends, &badObject{"is good for more than an hour", nil}
+	}
+	if o.ID != "" && ends.Sub(c.Now()) > 24*time.Hour {
+		return ends, &badObject{"comes once, and is good for more than a day", nil}
+	}
+	return ends, nil
+}
+
 // objectAlgs are the algorithms that a client's request objects may have.
 func objectAlgs(cl client.Client) []string {
-	switch {
-	case cl.Policy.OAuth.RequestObjectAlg != "":
-		return []string{cl.Policy.OAuth.RequestObjectAlg}
-	case cl.Policy.FAPI():
-		return []string{token.PS256, jwks.ES256, jwks.EdDSA} // FAPI 2.0 §5.4.1
+	all := token.ClientAlgs
+	if cl.Policy.FAPI() {
+		all = []string{token.PS256, jwks.ES256, jwks.EdDSA} // FAPI 2.0 §5.4.1
 	}
-	return token.ClientAlgs
+	if one := cl.Policy.OAuth.RequestObjectAlg; one != "" {
+		return slices.DeleteFunc(slices.Clone(all), func(alg string) bool { return alg != one })
+	}
+	return all
 }
 
 // memberParams are the members of a request object as parameters: texts as they

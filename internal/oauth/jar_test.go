@@ -22,6 +22,7 @@ import (
 	"sallyport/internal/identity"
 	"sallyport/internal/oauth"
 	"sallyport/internal/rig"
+	"sallyport/internal/token"
 )
 
 // signer is a client's key.
@@ -124,6 +125,7 @@ func TestRequestObjects(t *testing.T) {
 			{"a proof's type", s.sign(claims(cl), "typ", "dpop+jwt"), oauth.InvalidRequestObject},
 			{"expired", s.sign(claims(cl, "exp", at(-time.Hour))), oauth.InvalidRequestObject},
 			{"of the future", s.sign(claims(cl, "nbf", at(time.Hour), "exp", at(2*time.Hour))), oauth.InvalidRequestObject},
+			{"of the future, without an end", s.sign(claims(cl, "nbf", at(time.Hour), "exp", nil)), oauth.InvalidRequestObject},
 			{"once, for ever", s.sign(claims(cl, "exp", at(48*time.Hour))), oauth.InvalidRequestObject},
 			{"an exp that is text", s.sign(claims(cl, "exp", "soon")), oauth.InvalidRequestObject},
 			{"another in it", s.sign(claims(cl, "request", "x")), oauth.InvalidRequestObject},
@@ -157,6 +159,9 @@ func TestRequestObjects(t *testing.T) {
 		d2, err := w.authorize(wanting(fapi, "request", s.sign(claims(fapi))), cookie)
 		w.wantNext("fapi2: not pushed", d2, err, oauth.InvalidRequest)
 
+		other := w.Client("Other", func(c *client.Client) { c.Policy.OAuth.JWKS, c.Policy.OAuth.RequestObjectAlg = s.jwks(), token.PS256 })
+		d4, err := w.authorize(wanting(other, "request", s.sign(claims(other))), cookie)
+		w.wantNext("another algorithm than is registered", d4, err, oauth.InvalidRequestObject)
 		must := w.Client("Must", func(c *client.Client) { c.Policy.OAuth.JWKS, c.Policy.OAuth.RequireSignedRequest = s.jwks(), true })
 		d3, err := w.authorize(wanting(must), cookie)
 		w.wantNext("unsigned where it must be", d3, err, oauth.InvalidRequest)

@@ -73,7 +73,7 @@ func (c *Core) waiting(ctx context.Context, raw, cookie string, purposes ...onet
 // newWaiting limits requests that wait, each of which is a row that a stranger
 // makes us keep.
 func newWaiting(who Visitor) limit.Rule {
-	return limit.Rule{Name: "oauth.authorize", Key: wire.Origin{IP: who.IP}.Network(), N: 300, Per: 10 * time.Minute}
+	return limit.Rule{Name: "oauth.authorize", Key: wire.Origin{IP: who.IP}.Network(), N: 600, Per: 10 * time.Minute}
 }
 
 // wait keeps a request for a person, under the handle it has or a new one; user
