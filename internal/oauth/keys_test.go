@@ -42,8 +42,10 @@ func TestKeysAreReadAnewForAKeyWeDoNotKnow(t *testing.T) {
 		w, s := newTown(t, d), newSite(t)
 		first, second, stranger := newKey(t), newKey(t), newKey(t)
 		cl := w.publishing(s.json("/jwks", string(jwksOf(t, first.Public()))))
-		if !w.proves(cl, first, nil) || !w.proves(cl, first, nil) || s.hit("/jwks") != 1 {
-			t.Fatalf("by the first key, after %d requests", s.hit("/jwks"))
+		for range 2 {
+			if !w.proves(cl, first, nil) || s.hit("/jwks") != 1 {
+				t.Fatalf("by the first key, after %d requests", s.hit("/jwks"))
+			}
 		}
 		for range 10 {
 			if w.proves(cl, stranger, nil) {
