@@ -32,7 +32,9 @@ func (a *API) clientAuth(r *http.Request, p oauth.Params) (oauth.ClientAuth, err
 			return in, badRequest("two client ids are given")
 		}
 		in.ID, in.Secret = id, plain
-		ways = append(ways, oauth.BySecretBasic)
+		if plain != "" { // else it only names a client: a secret that is empty may be left out
+			ways = append(ways, oauth.BySecretBasic)
+		}
 	} else if r.Header.Get("Authorization") != "" {
 		return in, &oauth.Error{Code: oauth.InvalidClient, Description: "the Authorization header is not Basic"}
 	}

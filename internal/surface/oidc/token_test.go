@@ -89,7 +89,7 @@ func (w *world) certificate() (escaped, x5t string) {
 }
 
 // tokenHooks set what a request presents: "code web" sets <code>, "basic web"
-// <basic>, "assertion fapi" <assertion>, "proof token" and "proof userinfo"
+// <basic>, "name web" the same without the secret, "assertion fapi" <assertion>, "proof token" and "proof userinfo"
 // (for <access>) <proof>, "certificate" <certificate> and <x5t>.
 func (w *world) tokenHooks() map[string]func(*testing.T, map[string]string) {
 	type hook = func(*testing.T, map[string]string)
@@ -145,6 +145,9 @@ func (w *world) tokenHooks() map[string]func(*testing.T, map[string]string) {
 	}
 	for name, c := range w.clients {
 		hooks["code "+name] = func(_ *testing.T, vars map[string]string) { vars["code"] = w.code(name, nil) }
+		hooks["name "+name] = func(_ *testing.T, vars map[string]string) {
+			vars["basic"] = base64.StdEncoding.EncodeToString([]byte(string(c.ID) + ":"))
+		}
 		hooks["basic "+name] = func(_ *testing.T, vars map[string]string) {
 			vars["basic"] = base64.StdEncoding.EncodeToString([]byte(string(c.ID) + ":" + secret))
 		}
