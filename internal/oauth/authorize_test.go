@@ -36,7 +36,7 @@ func newGate(t *testing.T, d *db.DB) gate {
 		c.Policy.OAuth.Consent, c.Policy.OAuth.Scopes = client.ConsentRequired, []string{"orders:read"}
 	})
 	w.native = w.Client("Native", func(c *client.Client) {
-		c.Source, c.Policy.RedirectURIs = client.Dynamic, []string{"http://127.0.0.1/cb", "com.example.app:/cb"}
+		c.Source, c.Policy.RedirectURIs = client.Dynamic, []string{"http://127.0.0.1/cb", "com.example.app:/cb", "http://app.localhost/cb"}
 	})
 	w.Enrol(w.jane, w.asks, client.Active, "user")
 	w.Enrol(w.jane, w.native, client.Active, "user")

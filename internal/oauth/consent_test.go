@@ -84,7 +84,7 @@ func TestNativeApplicationsThatRegisteredThemselvesAskEachTime(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		w := newGate(t, d)
 		cookie := w.signIn(w.jane)
-		for _, uri := range []string{"http://127.0.0.1:4711/cb", "com.example.app:/cb"} {
+		for _, uri := range []string{"http://127.0.0.1:4711/cb", "com.example.app:/cb", "http://app.localhost/cb"} {
 			for range 2 {
 				out, err := w.answer(w.asked(wanting(w.native, "redirect_uri", uri), cookie), cookie, true)
 				w.wantNext("agreed", out, err, "code")

@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"errors"
+	"net/url"
 	"slices"
 	"time"
 
@@ -137,13 +138,18 @@ func needsConsent(r Request, s sight) bool {
 		return false
 	case s.consent.UserID == "": // who asks for nothing in particular asks to know them
 		return true
-	case !confidential(s.client) && client.Origin(r.RedirectURI) == "", !confidential(s.client) && localURI(r.RedirectURI):
+	case !confidential(s.client) && native(r.RedirectURI):
 		return true
 	}
 	return !within(r.Scope, s.consent.Scope) || !within(r.Resources, s.consent.Resources) || !within(r.ClaimNames(), s.consent.Claims)
 }
 
-func localURI(uri string) bool { _, ok := cutPort(uri); return ok }
+// native reports whether a redirect URI leads to an application on the person's
+// own machine: by a loopback address, or a scheme that any of them may claim.
+func native(uri string) bool {
+	u, err := url.Parse(uri)
+	return err != nil || u.Scheme != "https" || client.Loopback(u.Hostname())
+}
 
 // within reports whether all of a is in b.
 func within(a, b []string) bool {
