@@ -48,8 +48,8 @@ func (e *NoDocument) Error() string {
 // Fetch is how a document is read. MaxBytes is its greatest size, 0 for 64 KiB;
 // Accept the media types that are asked for. JSON refuses an answer that does
 // not call itself JSON, so that nobody passes off a picture or a paste as a
-// document of that host. Fresh looks again at what is kept for longer than a
-// minute, for a key that is not in it.
+// document of that host. Fresh looks again at what is older than Options.Patience,
+// for a key that is not in it.
 type Fetch struct {
 	MaxBytes int64
 	Accept   string
@@ -63,9 +63,10 @@ type Fetch struct {
 // keeps a bounded number, failures too, and asks for each once at a time. Any
 // number of goroutines may use one.
 type Documents struct {
-	client *http.Client
-	allow  []netip.Prefix
-	now    func() time.Time
+	client   *http.Client
+	allow    []netip.Prefix
+	now      func() time.Time
+	patience time.Duration
 
 	mu         sync.Mutex
 	young, old map[place]document
@@ -101,8 +102,11 @@ func NewDocuments(o Options, now func() time.Time) *Documents {
 	if o.Timeout == 0 {
 		o.Timeout = documentTimeout
 	}
+	if o.Patience == 0 {
+		o.Patience = keepAtLeast
+	}
 	return &Documents{
-		client: Client(o), allow: o.Allow, now: now,
+		client: Client(o), allow: o.Allow, now: now, patience: o.Patience,
 		young: map[place]document{}, under: map[place]*flight{}, hosts: map[string]int{},
 	}
 }
@@ -164,7 +168,7 @@ func (d *Documents) look(at place, host string, fresh bool, began time.Time) (*d
 	defer d.mu.Unlock()
 	now := d.now()
 	if doc, ok := d.kept(at); ok && now.Before(doc.until) {
-		if !fresh || !doc.lookedAt.Before(began) || now.Before(doc.lookedAt.Add(keepAtLeast)) {
+		if !fresh || !doc.lookedAt.Before(began) || now.Before(doc.lookedAt.Add(d.patience)) {
 			return &doc, nil, nil
 		}
 	}

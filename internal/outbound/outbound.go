@@ -4,7 +4,8 @@
 // the IP address it is about to be made to, after name resolution and for each
 // attempt anew: a name that resolves differently the second time (DNS
 // rebinding), an odd spelling of 127.0.0.1 and a redirect all end at that one
-// check. The operator's own endpoints (upstreams, mail) do not go through here.
+// check. Addresses that the operator chose (upstreams) are called with every
+// network allowed: what remains is https, the limits and no redirects.
 //
 // Refused are all addresses that the IANA special-purpose registries (RFC 6890)
 // do not call globally reachable, with the IPv6 forms that carry an IPv4 address
@@ -52,6 +53,12 @@ type Options struct {
 	Timeout   time.Duration  // for the whole exchange, the body included
 	MaxBytes  int64          // of a response body
 	Redirects int            // how many are followed; with 0 the redirect itself is the answer
+	// IdlePerHost is how many connections to one host are kept for the next
+	// request; 0 is one, which is enough for addresses that strangers choose.
+	IdlePerHost int
+	// Patience is how old a document may be that Documents gives where a fresh
+	// one is asked for; 0 is a minute.
+	Patience time.Duration
 	Roots     *x509.CertPool // trusted certificate authorities; nil: the system's
 	Resolver  *net.Resolver  // nil: the system's
 }
@@ -83,8 +90,8 @@ func Client(o Options) *http.Client {
 		TLSHandshakeTimeout:    o.Timeout,
 		ForceAttemptHTTP2:      true,
 		DisableCompression:     true,
-		MaxIdleConns:           16,
-		MaxIdleConnsPerHost:    1,
+		MaxIdleConns:           max(o.IdlePerHost, 1) * 16,
+		MaxIdleConnsPerHost:    max(o.IdlePerHost, 1),
 		IdleConnTimeout:        30 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
 	}}
