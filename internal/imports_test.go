@@ -29,7 +29,7 @@ var (
 
 	// Oldest first.
 	records = []string{
-		"identity", "client", "org", "password", "totp", "passkey", "upstream", "session", "jwks", "token",
+		"identity", "client", "org", "password", "totp", "passkey", "session", "jwks", "token", "upstream",
 		"apikey", "onetime", "invite", "grant", "waitlist", "limit", "audit", "job", "logout", "webhook",
 	}
 
@@ -61,6 +61,7 @@ var doors = map[string]string{
 	"github.com/pquerna/otp":              "totp",
 	"github.com/prometheus/client_golang": "server",
 	"github.com/wneessen/go-mail":         "mail",
+	"github.com/workos/workos-go/v7":      "upstream",
 	"golang.org/x/crypto":                 "password",
 	"golang.org/x/image":                  "admin",
 	"gopkg.in/yaml.v3":                    "yaml",

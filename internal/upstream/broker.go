@@ -1,0 +1,300 @@
+package upstream
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"sallyport/internal/outbound"
+	"sallyport/internal/secret"
+)
+
+// DefaultTimeout is how long one operation may take, all of its requests
+// together.
+const DefaultTimeout = 10 * time.Second
+
+// Options are what a Broker works with.
+type Options struct {
+	Now     func() time.Time
+	Timeout time.Duration  // 0: DefaultTimeout
+	Roots   *x509.CertPool // trusted certificate authorities; nil: the system's
+}
+
+// Broker asks upstreams. It keeps what they publish about themselves, and
+// nothing about people; any number of goroutines may use one. It reaches every
+// address, private ones too, because the addresses are the operator's own, but
+// by https only, except on loopback, and it follows no redirect.
+type Broker struct {
+	http    *http.Client
+	docs    *outbound.Documents
+	now     func() time.Time
+	timeout time.Duration
+	read    sync.Map // address → parsed
+}
+
+var everywhere = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
+
+// NewBroker returns a Broker; its owner ends it with Close.
+func NewBroker(o Options) *Broker {
+	if o.Timeout == 0 {
+		o.Timeout = DefaultTimeout
+	}
+	limits := outbound.Options{Allow: everywhere, Timeout: o.Timeout, Roots: o.Roots, IdlePerHost: 16}
+	b := &Broker{http: outbound.Client(limits), now: o.Now, timeout: o.Timeout}
+	// Nobody but the provider can have us look for newer keys: the ID token is
+	// read from the provider itself. So a second is patience enough.
+	limits.Patience = time.Second
+	b.docs = outbound.NewDocuments(limits, o.Now)
+	return b
+}
+
+// Close ends connections that lie idle.
+func (b *Broker) Close() {
+	b.http.CloseIdleConnections()
+	b.docs.Close()
+}
+
+// Start is what a sign-in begins with. State comes back with the answer; it is
+// single-use, bound to the browser, and what the caller finds the Attempt by.
+// LoginHint may be empty. Again asks for the person to choose or prove an
+// account anew where the provider knows how. Legacy is LinkedIn as it was before
+// OpenID Connect, for applications that still have its scopes.
+type Start struct {
+	RedirectURI string
+	State       string
+	LoginHint   string
+	Again       bool
+	Legacy      bool
+}
+
+// Attempt is what has to be known when the answer comes; it is kept, as JSON,
+// with the state and on our side only.
+type Attempt struct {
+	Upstream    string `json:"upstream"`
+	Issuer      string `json:"issuer"`
+	RedirectURI string `json:"redirect_uri"`
+	Nonce       string `json:"nonce,omitempty"`
+	Verifier    string `json:"verifier,omitempty"`
+	Legacy      bool   `json:"legacy,omitempty"`
+}
+
+// Begin returns the address to send the browser to. It asks the provider where
+// that is, if it is not known yet.
+func (b *Broker) Begin(ctx context.Context, u Upstream, s Start) (location string, a Attempt, err error) {
+	ctx, stop := context.WithTimeout(ctx, b.timeout)
+	defer stop()
+	k := u.kind()
+	a = Attempt{Upstream: u.Key, Issuer: u.Issuer(), RedirectURI: s.RedirectURI, Legacy: s.Legacy && u.Kind == LinkedIn}
+	q := url.Values{"response_type": {"code"}, "client_id": {u.Settings.ClientID}, "redirect_uri": {s.RedirectURI}, "state": {s.State}}
+	if scopes := u.scopes(); len(scopes) > 0 {
+		q.Set("scope", strings.Join(scopes, " "))
+	}
+	if k.pkce && u.Settings.Mode != ModeSSO {
+		a.Verifier = base64.RawURLEncoding.EncodeToString(secret.Bytes(32))
+		q.Set("code_challenge", Challenge(a.Verifier))
+		q.Set("code_challenge_method", "S256")
+	}
+	if k.nonce != noNonce && !a.Legacy {
+		a.Nonce = secret.Hex(16)
+		q.Set("nonce", a.Nonce)
+	}
+	if k.formPost {
+		q.Set("response_mode", "form_post")
+	}
+	u.ask(q, s)
+	endpoint, err := b.authorizationEndpoint(ctx, u)
+	if err != nil {
+		return "", Attempt{}, err
+	}
+	return withQuery(endpoint, q), a, nil
+}
+
+// Challenge is the S256 code challenge of a verifier (RFC 7636 §4.2).
+func Challenge(verifier string) string {
+	sum := sha256.Sum256([]byte(verifier))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// ask adds the parameters that not all providers share.
+func (u Upstream) ask(q url.Values, s Start) {
+	hint, again := "login_hint", "select_account"
+	switch u.Kind {
+	case GitHub:
+		hint = "login"
+		q.Del("response_type")
+	case LinkedIn:
+		hint, again = "", ""
+		if s.Legacy {
+			q.Set("scope", "r_liteprofile r_emailaddress")
+		}
+	case Apple:
+		hint, again = "", ""
+	case Okta:
+		again = "login"
+	case OIDC:
+		again = "login"
+	case OAuth2:
+		hint, again = "", ""
+	case WorkOS:
+		again = u.askWorkOS(q)
+	}
+	if s.LoginHint != "" && hint != "" {
+		q.Set(hint, s.LoginHint)
+	}
+	if s.Again && again != "" {
+		q.Set("prompt", again)
+	}
+}
+
+func (b *Broker) authorizationEndpoint(ctx context.Context, u Upstream) (string, error) {
+	switch u.Kind {
+	case GitHub:
+		return u.at("https://github.com/login/oauth/authorize"), nil
+	case WorkOS:
+		return u.workOSAuthorization(), nil
+	case OAuth2:
+		return u.at(u.Settings.AuthorizationEndpoint), nil
+	}
+	m, err := b.metadata(ctx, u)
+	return m.Authorization, err
+}
+
+// withQuery adds q to an endpoint, whose own query stays (RFC 6749 §3.1).
+func withQuery(endpoint string, q url.Values) string {
+	sep := "?"
+	if strings.Contains(endpoint, "?") {
+		sep = "&"
+	}
+	return endpoint + sep + q.Encode()
+}
+
+// Answer is what the provider sent the browser back with, as far as it is ours
+// to read; State is the caller's.
+type Answer struct {
+	Code   string
+	Error  string
+	Issuer string
+	User   string // Apple: a JSON object, once
+}
+
+// AnswerOf reads an answer from the parameters of the query, or of the form that
+// Apple's page posts.
+func AnswerOf(p url.Values) Answer {
+	return Answer{Code: p.Get("code"), Error: p.Get("error"), Issuer: p.Get("iss"), User: p.Get("user")}
+}
+
+// Visitor is whose browser it is; WorkOS wants to know.
+type Visitor struct{ IP, UserAgent string }
+
+// Finish judges the answer to an attempt and returns who it is. The attempt must
+// be one that Begin made for u, and its state spent. Fails with a *Failure.
+func (b *Broker) Finish(ctx context.Context, u Upstream, a Attempt, ans Answer, v Visitor) (Profile, error) {
+	ctx, stop := context.WithTimeout(ctx, b.timeout)
+	defer stop()
+	if a.Upstream != u.Key || a.Issuer != u.Issuer() {
+		return Profile{}, fail(ErrLies, "the attempt was made for another upstream") // or the upstream was pointed elsewhere since
+	}
+	if err := b.checkIssuer(ctx, u, ans); err != nil {
+		return Profile{}, err
+	}
+	if ans.Error != "" {
+		return Profile{}, refusal(ans.Error)
+	}
+	return b.exchange(ctx, u, Exchange{
+		Code: ans.Code, RedirectURI: a.RedirectURI, Verifier: a.Verifier, Nonce: a.Nonce, User: ans.User, Legacy: a.Legacy, Visitor: v,
+	})
+}
+
+// checkIssuer is RFC 9207 §2.4: the answer says who sent it, so that one
+// provider's code is not carried to another.
+func (b *Broker) checkIssuer(ctx context.Context, u Upstream, ans Answer) error {
+	want, announced := u.Settings.Issuer, false
+	if u.kind().openID {
+		m, err := b.metadata(ctx, u)
+		if err != nil {
+			return err
+		}
+		want, announced = m.Issuer, m.NamesItself
+	}
+	switch {
+	case ans.Issuer == "" && announced:
+		return fail(ErrLies, "the answer does not name its issuer")
+	case ans.Issuer != "" && want != "" && !u.isIssuer(want, ans.Issuer):
+		return fail(ErrLies, "the answer names another issuer")
+	}
+	return nil
+}
+
+// Exchange is a code whose authorization request somebody else made, such as a
+// web page that posts us what it got. Verifier and Nonce are empty if that
+// request had none; what it had is checked. User is for Apple.
+type Exchange struct {
+	Code        string
+	RedirectURI string
+	Verifier    string
+	Nonce       string
+	User        string
+	Legacy      bool
+	Visitor     Visitor
+}
+
+// Exchange redeems a code, once, and returns who it is. Fails with a *Failure.
+func (b *Broker) Exchange(ctx context.Context, u Upstream, x Exchange) (Profile, error) {
+	ctx, stop := context.WithTimeout(ctx, b.timeout)
+	defer stop()
+	return b.exchange(ctx, u, x)
+}
+
+// maxCode bounds a code; Microsoft's have more than a thousand characters.
+const maxCode = 4096
+
+func (b *Broker) exchange(ctx context.Context, u Upstream, x Exchange) (Profile, error) {
+	if x.Code == "" {
+		return Profile{}, fail(ErrLies, "neither a code nor an error")
+	}
+	if len(x.Code) > maxCode {
+		return Profile{}, fail(ErrInvalidGrant, "a code of %d bytes", len(x.Code))
+	}
+	var p Profile
+	var err error
+	switch {
+	case u.Kind == GitHub:
+		p, err = b.gitHub(ctx, u, x)
+	case u.Kind == WorkOS:
+		p, err = b.workOS(ctx, u, x)
+	case u.Kind == OAuth2:
+		p, err = b.oauth2(ctx, u, x)
+	case x.Legacy && u.Kind == LinkedIn:
+		p, err = b.linkedInLegacy(ctx, u, x)
+	default:
+		p, err = b.openID(ctx, u, x)
+	}
+	if err != nil {
+		return Profile{}, err
+	}
+	if !validSubject(p.Subject) {
+		return Profile{}, fail(ErrLies, "no usable subject")
+	}
+	p.Upstream = u.Key
+	p.Picture, p.Username, p.Locale = picture(p.Picture), shown(p.Username), shown(p.Locale)
+	return p, nil
+}
+
+// form is the code exchange as RFC 6749 §4.1.3 and RFC 7636 §4.5 have it.
+func (x Exchange) form() url.Values {
+	f := url.Values{"grant_type": {"authorization_code"}, "code": {x.Code}}
+	if x.RedirectURI != "" {
+		f.Set("redirect_uri", x.RedirectURI)
+	}
+	if x.Verifier != "" {
+		f.Set("code_verifier", x.Verifier)
+	}
+	return f
+}

@@ -1,0 +1,47 @@
+package upstream
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+)
+
+// gitHub is OAuth 2.0 and two calls: who, and which addresses. The account is
+// known by its number, because a login can be given up and taken by another.
+func (b *Broker) gitHub(ctx context.Context, u Upstream, x Exchange) (Profile, error) {
+	form := x.form()
+	form.Del("grant_type") // GitHub's token endpoint has none
+	t, err := b.redeem(ctx, u.at("https://github.com/login/oauth/access_token"), u.Settings.ClientID, u.Secret.Reveal(), form, false)
+	if err != nil {
+		return Profile{}, err
+	}
+	var user struct {
+		ID     int64 `json:"id"`
+		Login  word  `json:"login"`
+		Name   word  `json:"name"`
+		Avatar word  `json:"avatar_url"`
+	}
+	header := http.Header{"X-Github-Api-Version": {"2022-11-28"}}
+	if err := b.get(ctx, u.at("https://api.github.com/user"), "Bearer "+t.Access, header, &user); err != nil {
+		return Profile{}, err
+	}
+	if user.ID <= 0 {
+		return Profile{}, fail(ErrLies, "an account without a number")
+	}
+	var addresses []struct {
+		Email    word  `json:"email"`
+		Primary  truth `json:"primary"`
+		Verified truth `json:"verified"`
+	}
+	if err := b.get(ctx, u.at("https://api.github.com/user/emails"), "Bearer "+t.Access, header, &addresses); err != nil {
+		return Profile{}, err
+	}
+	p := Profile{Issuer: u.Issuer(), Subject: strconv.FormatInt(user.ID, 10), Username: string(user.Login), Picture: string(user.Avatar), Tokens: t.asProfile(b.now())}
+	p.setNames(string(user.Name), "", "")
+	for _, a := range addresses {
+		if a.Primary.is { // the address in the profile may be any text
+			p.setEmail(u.Settings, string(a.Email), a.Verified.is, true, anyDomain)
+		}
+	}
+	return p, nil
+}

@@ -1,0 +1,33 @@
+package upstream
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// google believes an address where Google is the one who hands it out: Gmail's
+// own, and those of a Workspace, which hd names. Any other it once sent a mail to.
+func (u Upstream) google(p *Profile, c claims) error {
+	hd := strings.ToLower(string(c.HostedDomain))
+	p.Organization = hd
+	if allowed := u.Settings.HostedDomains; len(allowed) > 0 && !slices.Contains(allowed, hd) {
+		return fail(ErrOutsider, "hosted domain")
+	}
+	p.setEmail(u.Settings, string(c.Email), c.EmailVerified.is, c.EmailVerified.known, func(domain string) bool {
+		return domain == "gmail.com" || domain == "googlemail.com" || hd != ""
+	})
+	return nil
+}
+
+// unescaped is a code as Google meant it: pages pass it on as it stands in their
+// address, where its slash is escaped.
+func unescaped(code string) string {
+	if !strings.Contains(strings.ToLower(code), "%2f") {
+		return code
+	}
+	if plain, err := url.PathUnescape(code); err == nil {
+		return plain
+	}
+	return code
+}

@@ -1,0 +1,181 @@
+package upstream
+
+import (
+	"encoding/json"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"sallyport/internal/identity"
+	"sallyport/internal/secret"
+)
+
+// Profile is who the upstream says the person is, checked. Issuer and Subject
+// identify the account for ever; nothing else does.
+type Profile struct {
+	Upstream        string // the upstream's key
+	Issuer, Subject string
+
+	// Email is normalised, or "" if there is none that we could mail to.
+	// EmailVerified is what the upstream says of it; EmailTrusted adds that the
+	// upstream may speak for its domain. Only a trusted address may find a user
+	// or make one's address verified.
+	Email         string
+	EmailVerified bool
+	EmailTrusted  bool
+	EmailPrivate  bool // a relay of Apple's: mail arrives, but it is nobody's name
+
+	Name, GivenName, FamilyName string
+	Username                    string
+	Picture                     string // an https URL
+	Locale                      string
+
+	// Organization is the tenant or customer that the account belongs to:
+	// Google's hd, Microsoft's tid, WorkOS' organization. Roles and Groups are
+	// the upstream's words, which nobody here has agreed to.
+	Organization  string
+	Roles, Groups []string
+
+	Session       string    // the upstream's own session, for LogoutURL
+	Authenticated time.Time // when the person proved themselves there; zero: not said
+	Impersonator  string    // who really signed in, if the upstream says that it was another
+	Tokens        Tokens
+}
+
+// Tokens are the upstream's. They are not stored unless a client asks for them.
+type Tokens struct {
+	Access, Refresh, ID secret.Value
+	Scope               string
+	ExpiresAt           time.Time // of Access; zero: not said
+}
+
+// TrustedEmail is the address that the upstream vouches for and may; else
+// ErrUnverified.
+func (p Profile) TrustedEmail() (string, error) {
+	if p.Email == "" || !p.EmailTrusted {
+		return "", fail(ErrUnverified, "issuer %s", p.Issuer)
+	}
+	return p.Email, nil
+}
+
+// setEmail takes an address with what was said about it; known tells whether
+// anything was. speaks is the kind's own rule of what the upstream may vouch
+// for, which the operator's list of domains replaces.
+func (p *Profile) setEmail(s Settings, address string, verified, known bool, speaks func(domain string) bool) {
+	email, err := identity.NormalizeEmail(address)
+	if err != nil {
+		return // an account without an address that can be used; many have none
+	}
+	p.Email = email
+	p.EmailVerified = verified || !known && s.TrustEmail
+	_, domain, _ := strings.Cut(email, "@")
+	if len(s.EmailDomains) > 0 {
+		p.EmailTrusted = p.EmailVerified && slices.Contains(s.EmailDomains, domain)
+		return
+	}
+	p.EmailTrusted = p.EmailVerified && speaks(domain)
+}
+
+func anyDomain(string) bool { return true }
+func noDomain(string) bool  { return false }
+
+// setNames takes names as far as they can be shown, and makes the missing ones
+// of the others.
+func (p *Profile) setNames(name, given, family string) {
+	p.Name, p.GivenName, p.FamilyName = shown(name), shown(given), shown(family)
+	if p.Name == "" {
+		p.Name = strings.TrimSpace(p.GivenName + " " + p.FamilyName)
+	}
+	if p.GivenName == "" && p.FamilyName == "" {
+		p.GivenName, p.FamilyName = identity.Names(p.Name)
+	}
+}
+
+// maxShown bounds a name in characters.
+const maxShown = 200
+
+// shown is one line of printable text, or what is left of it.
+func shown(s string) string {
+	if !utf8.ValidString(s) {
+		return ""
+	}
+	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || unicode.IsSpace(r) }), " ")
+	if r := []rune(s); len(r) > maxShown {
+		s = strings.TrimSpace(string(r[:maxShown]))
+	}
+	return s
+}
+
+// picture is an https URL to show, or "".
+func picture(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || len(raw) > 2048 || u.Scheme != "https" || u.Host == "" || u.User != nil {
+		return ""
+	}
+	return u.String()
+}
+
+// maxSubject is the greatest length of a subject (OpenID Connect Core §2).
+const maxSubject = 255
+
+func validSubject(s string) bool {
+	return s != "" && len(s) <= maxSubject && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+}
+
+// truth is a boolean that some write as text, or as 1: "false" is false, and so
+// is whatever is neither.
+type truth struct{ known, is bool }
+
+func (t *truth) UnmarshalJSON(b []byte) error {
+	switch strings.ToLower(strings.Trim(string(b), `"`)) {
+	case "true", "1":
+		*t = truth{known: true, is: true}
+	case "null":
+	default:
+		*t = truth{known: true}
+	}
+	return nil
+}
+
+// word is a text that is only shown or compared with another; what is none is
+// the empty one.
+type word string
+
+func (w *word) UnmarshalJSON(b []byte) error {
+	var s string
+	if json.Unmarshal(b, &s) == nil {
+		*w = word(s)
+	}
+	return nil
+}
+
+// words is a list of texts, or one alone; others are left out.
+type words []string
+
+func (l *words) UnmarshalJSON(b []byte) error {
+	var one string
+	if json.Unmarshal(b, &one) == nil {
+		*l = nil
+		if one != "" {
+			*l = words{one}
+		}
+		return nil
+	}
+	var list []json.RawMessage
+	if json.Unmarshal(b, &list) != nil {
+		return nil
+	}
+	*l = nil
+	for _, raw := range list[:min(len(list), maxWords)] {
+		if json.Unmarshal(raw, &one) == nil && one != "" && len(one) <= maxSubject {
+			*l = append(*l, one)
+		}
+	}
+	return nil
+}
+
+// maxWords bounds the roles or groups of one person.
+const maxWords = 256

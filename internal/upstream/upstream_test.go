@@ -1,0 +1,372 @@
+package upstream_test
+
+import (
+	"context"
+	"errors"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"sallyport/internal/upstream"
+	"sallyport/internal/upstream/upstreamtest"
+)
+
+const callback = "https://auth.example.com/oauth/fake/callback?x=1"
+
+// place is a provider, and a broker that asks it.
+type place struct {
+	*upstreamtest.Fake
+	b   *upstream.Broker
+	u   upstream.Upstream
+	now atomic.Int64
+}
+
+func (p *place) clock() time.Time     { return time.Unix(0, p.now.Load()).UTC() }
+func (p *place) pass(d time.Duration) { p.now.Add(int64(d)) }
+
+func serve(t testing.TB, kind upstream.Kind, people ...upstreamtest.Person) *place {
+	t.Helper()
+	p := &place{}
+	p.now.Store(time.Date(2026, 3, 17, 12, 0, 0, 0, time.UTC).UnixNano())
+	s := httptest.NewUnstartedServer(nil)
+	p.Fake = upstreamtest.New(kind, "http://"+s.Listener.Addr().String(), p.clock, people...)
+	s.Config.Handler = p.Fake
+	s.Start()
+	t.Cleanup(s.Close)
+	p.b = upstream.NewBroker(upstream.Options{Now: p.clock, Timeout: 5 * time.Second})
+	t.Cleanup(p.b.Close)
+	p.u = p.Upstream("fake")
+	return p
+}
+
+// begin makes an attempt, and the address that it leads to.
+func (p *place) begin(t testing.TB, s upstream.Start) (string, upstream.Attempt) {
+	t.Helper()
+	s.State, s.RedirectURI = "the-state", callback
+	location, a, err := p.b.Begin(t.Context(), p.u, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return location, a
+}
+
+// back is the answer of a person at the provider.
+func (p *place) back(t testing.TB, location string, deny bool) upstream.Answer {
+	t.Helper()
+	to, form, err := p.Choose(location, "", deny)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := url.Parse(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if form == nil {
+		form = u.Query()
+	}
+	if form.Get("state") != "the-state" || !strings.HasPrefix(to, "https://auth.example.com/oauth/fake/callback?") {
+		t.Fatalf("came back to %s with %v", to, form)
+	}
+	return upstream.AnswerOf(form)
+}
+
+func (p *place) signIn(t testing.TB, s upstream.Start) (upstream.Profile, error) {
+	t.Helper()
+	location, a := p.begin(t, s)
+	return p.b.Finish(t.Context(), p.u, a, p.back(t, location, false), upstream.Visitor{IP: "203.0.113.7", UserAgent: "Test"})
+}
+
+func TestEveryKindSignsIn(t *testing.T) {
+	jane := upstreamtest.Jane
+	for _, c := range []struct {
+		kind                     upstream.Kind
+		issuer, subject          string
+		verified, trusted, names bool
+	}{
+		{upstream.Google, "", jane.ID, true, true, true},
+		{upstream.GitHub, "", jane.ID, true, true, true},
+		{upstream.LinkedIn, "/oauth", jane.ID, true, true, true},
+		{upstream.Microsoft, "/" + jane.TenantID + "/v2.0", "00000000-0000-0000-66f3-" + jane.ID, false, false, true},
+		{upstream.Apple, "", jane.ID, true, true, true},
+		{upstream.Okta, "", jane.ID, true, true, true},
+		{upstream.WorkOS, "", "user_" + jane.ID, true, true, true},
+		{upstream.OIDC, "", jane.ID, true, true, true},
+		{upstream.OAuth2, "", jane.ID, true, true, true},
+	} {
+		t.Run(string(c.kind), func(t *testing.T) {
+			p := serve(t, c.kind)
+			if m := p.u.Check(); len(m) > 0 {
+				t.Fatalf("the fake's own configuration: %v", m)
+			}
+			got, err := p.signIn(t, upstream.Start{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Upstream != "fake" || got.Issuer != p.u.Settings.BaseURL+c.issuer || got.Subject != c.subject {
+				t.Errorf("got %s, %s, %s", got.Upstream, got.Issuer, got.Subject)
+			}
+			if got.Email != jane.Email || got.EmailVerified != c.verified || got.EmailTrusted != c.trusted {
+				t.Errorf("e-mail: got %s, %v, %v", got.Email, got.EmailVerified, got.EmailTrusted)
+			}
+			if got.Name != "Jane Doe" || got.GivenName != "Jane" || got.FamilyName != "Doe" {
+				t.Errorf("names: got %q, %q, %q", got.Name, got.GivenName, got.FamilyName)
+			}
+			if got.Tokens.Access == "" {
+				t.Error("no access token")
+			}
+			if _, err := got.TrustedEmail(); (err == nil) != c.trusted || err != nil && !errors.Is(err, upstream.ErrUnverified) {
+				t.Errorf("TrustedEmail: %v", err)
+			}
+		})
+	}
+}
+
+// What each authorization request carries; the reasons are in the table of kinds.
+func TestAuthorizationRequests(t *testing.T) {
+	for _, c := range []struct {
+		kind        upstream.Kind
+		path, scope string
+		pkce, nonce bool
+		extra       url.Values
+	}{
+		{upstream.Google, "/o/oauth2/v2/auth", "openid email profile", true, true, url.Values{"prompt": {"select_account"}, "login_hint": {"jane"}}},
+		{upstream.GitHub, "/login/oauth/authorize", "read:user user:email", true, false, url.Values{"prompt": {"select_account"}, "login": {"jane"}}},
+		{upstream.LinkedIn, "/oauth/v2/authorization", "openid profile email", false, true, nil},
+		{upstream.Microsoft, "/common/oauth2/v2.0/authorize", "openid email profile", true, true, url.Values{"prompt": {"select_account"}, "login_hint": {"jane"}}},
+		{upstream.Apple, "/auth/authorize", "name email", false, true, url.Values{"response_mode": {"form_post"}}},
+		{upstream.Okta, "/oauth2/v1/authorize", "openid profile email", true, true, url.Values{"prompt": {"login"}, "login_hint": {"jane"}}},
+		{upstream.WorkOS, "/user_management/authorize", "", true, false, url.Values{"prompt": {"login"}, "login_hint": {"jane"}, "provider": {"authkit"}}},
+		{upstream.OIDC, "/auth", "openid profile email", true, true, url.Values{"prompt": {"login"}, "login_hint": {"jane"}}},
+		{upstream.OAuth2, "/authorize", "", true, false, nil},
+	} {
+		t.Run(string(c.kind), func(t *testing.T) {
+			p := serve(t, c.kind)
+			location, a := p.begin(t, upstream.Start{LoginHint: "jane", Again: true})
+			at, err := url.Parse(location)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.HasPrefix(location, p.u.Settings.BaseURL) || at.Path != c.path {
+				t.Errorf("leads to %s", location)
+			}
+			want := url.Values{"client_id": {upstreamtest.ClientID}, "redirect_uri": {callback}, "state": {"the-state"}}
+			if c.kind != upstream.GitHub {
+				want.Set("response_type", "code")
+			}
+			if c.scope != "" {
+				want.Set("scope", c.scope)
+			}
+			if c.pkce {
+				want.Set("code_challenge", upstream.Challenge(a.Verifier))
+				want.Set("code_challenge_method", "S256")
+			}
+			if c.nonce {
+				want.Set("nonce", a.Nonce)
+			}
+			for name := range c.extra {
+				want.Set(name, c.extra.Get(name))
+			}
+			if got := at.Query().Encode(); got != want.Encode() {
+				t.Errorf("got  %s\nwant %s", got, want.Encode())
+			}
+			if (a.Verifier != "") != c.pkce || c.pkce && len(a.Verifier) != 43 || (a.Nonce != "") != c.nonce {
+				t.Errorf("attempt %+v", a)
+			}
+			if p.u.PostsBack() != (c.kind == upstream.Apple) {
+				t.Error("PostsBack")
+			}
+		})
+	}
+}
+
+// RFC 7636 appendix B.
+func TestChallenge(t *testing.T) {
+	if got := upstream.Challenge("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"); got != "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestNothingOfAnAttemptRepeats(t *testing.T) {
+	p := serve(t, upstream.OIDC)
+	_, a := p.begin(t, upstream.Start{})
+	_, b := p.begin(t, upstream.Start{})
+	if a.Nonce == b.Nonce || a.Verifier == b.Verifier {
+		t.Errorf("%+v, then %+v", a, b)
+	}
+}
+
+// Whatever a provider does, the failure is one of the list, its text holds
+// nothing of the provider's, and the next try can succeed.
+func TestTroubles(t *testing.T) {
+	openID := []upstream.Kind{upstream.Google, upstream.LinkedIn, upstream.Microsoft, upstream.Apple, upstream.Okta, upstream.OIDC}
+	all := append(slices.Clone(openID), upstream.GitHub, upstream.OAuth2, upstream.WorkOS)
+	for _, c := range []struct {
+		trouble upstreamtest.Trouble
+		want    error
+		kinds   []upstream.Kind
+	}{
+		{upstreamtest.Down, upstream.ErrUnreachable, all},
+		{upstreamtest.Throttled, upstream.ErrThrottled, all},
+		{upstreamtest.HTML, upstream.ErrLies, all},
+		{upstreamtest.ErrorPage, upstream.ErrClient, all},
+		{upstreamtest.Large, upstream.ErrLies, all},
+		{upstreamtest.Cut, upstream.ErrUnreachable, []upstream.Kind{upstream.Google, upstream.GitHub, upstream.OAuth2}},
+		{upstreamtest.Redirect, upstream.ErrLies, []upstream.Kind{upstream.Google, upstream.GitHub, upstream.OIDC, upstream.OAuth2}},
+		{upstreamtest.BadSecret, upstream.ErrClient, all},
+		{upstreamtest.WrongIssuer, upstream.ErrLies, openID},
+		{upstreamtest.WrongAudience, upstream.ErrAudience, openID},
+		{upstreamtest.WrongParty, upstream.ErrAudience, openID},
+		{upstreamtest.WrongNonce, upstream.ErrLies, openID},
+		{upstreamtest.NoNonce, upstream.ErrLies, []upstream.Kind{upstream.Google, upstream.Microsoft, upstream.Apple, upstream.Okta, upstream.OIDC}},
+		{upstreamtest.WrongSignature, upstream.ErrLies, append(slices.Clone(openID), upstream.WorkOS)},
+		{upstreamtest.Unsigned, upstream.ErrLies, openID},
+		{upstreamtest.Shared, upstream.ErrLies, openID},
+		{upstreamtest.Expired, upstream.ErrLies, append(slices.Clone(openID), upstream.WorkOS)},
+		{upstreamtest.Future, upstream.ErrLies, openID},
+		{upstreamtest.WrongHash, upstream.ErrLies, openID},
+		{upstreamtest.NoSubject, upstream.ErrLies, all},
+		{upstreamtest.Somebody, upstream.ErrLies, []upstream.Kind{upstream.Okta, upstream.WorkOS}},
+		{upstreamtest.Unfinished, upstream.ErrUnfinished, []upstream.Kind{upstream.WorkOS}},
+		{upstreamtest.WrongIss, upstream.ErrLies, []upstream.Kind{upstream.Google, upstream.Microsoft, upstream.Okta, upstream.OIDC}},
+		{upstreamtest.NoIss, upstream.ErrLies, []upstream.Kind{upstream.OIDC}},
+	} {
+		for _, kind := range c.kinds {
+			t.Run(string(c.trouble)+"/"+string(kind), func(t *testing.T) {
+				t.Parallel()
+				p := serve(t, kind)
+				location, a := p.begin(t, upstream.Start{})
+				p.Behave(c.trouble)
+				_, err := p.b.Finish(t.Context(), p.u, a, p.back(t, location, false), upstream.Visitor{})
+				if !errors.Is(err, c.want) {
+					t.Fatalf("got %v, want %v", err, c.want)
+				}
+				f, ok := errors.AsType[*upstream.Failure](err)
+				if !ok || strings.ContainsAny(err.Error(), "<{") || strings.Contains(err.Error(), "hush") || strings.Contains(err.Error(), "code=") {
+					t.Errorf("says too much: %v", err)
+				}
+				if c.trouble == upstreamtest.Throttled && f.RetryAfter != 42*time.Second {
+					t.Errorf("RetryAfter %s", f.RetryAfter)
+				}
+				if c.trouble == upstreamtest.Unfinished && f.Code != "mfa_challenge" {
+					t.Errorf("Code %q", f.Code)
+				}
+				p.Behave(upstreamtest.None)
+				p.pass(time.Minute) // failures to read keys are remembered for a moment
+				if _, err := p.signIn(t, upstream.Start{}); err != nil {
+					t.Errorf("tried again: %v", err)
+				}
+			})
+		}
+	}
+}
+
+func TestDenied(t *testing.T) {
+	for _, kind := range upstream.Kinds() {
+		p := serve(t, kind)
+		location, a := p.begin(t, upstream.Start{})
+		if _, err := p.b.Finish(t.Context(), p.u, a, p.back(t, location, true), upstream.Visitor{}); !errors.Is(err, upstream.ErrDenied) {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+}
+
+func TestRefusalsAtTheAuthorizationEndpoint(t *testing.T) {
+	p := serve(t, upstream.GitHub)
+	_, a := p.begin(t, upstream.Start{})
+	for code, want := range map[string]error{
+		"access_denied": upstream.ErrDenied, "login_required": upstream.ErrDenied, "server_error": upstream.ErrUnreachable,
+		"temporarily_unavailable": upstream.ErrUnreachable, "redirect_uri_mismatch": upstream.ErrClient, "<script>": upstream.ErrClient,
+	} {
+		_, err := p.b.Finish(t.Context(), p.u, a, upstream.Answer{Error: code, Code: "also"}, upstream.Visitor{})
+		if f, ok := errors.AsType[*upstream.Failure](err); !ok || !errors.Is(err, want) || strings.Contains(f.Code, "<") {
+			t.Errorf("%s: %v", code, err)
+		}
+	}
+	if _, err := p.b.Finish(t.Context(), p.u, a, upstream.Answer{}, upstream.Visitor{}); !errors.Is(err, upstream.ErrLies) {
+		t.Errorf("neither code nor error: %v", err)
+	}
+	if _, err := p.b.Finish(t.Context(), p.u, a, upstream.Answer{Code: strings.Repeat("x", 5000)}, upstream.Visitor{}); !errors.Is(err, upstream.ErrInvalidGrant) {
+		t.Errorf("an endless code: %v", err)
+	}
+}
+
+func TestCodesAreGoodOnce(t *testing.T) {
+	for _, kind := range upstream.Kinds() {
+		p := serve(t, kind)
+		location, a := p.begin(t, upstream.Start{})
+		ans := p.back(t, location, false)
+		if _, err := p.b.Finish(t.Context(), p.u, a, ans, upstream.Visitor{}); err != nil {
+			t.Fatalf("%s: %v", kind, err)
+		}
+		if _, err := p.b.Finish(t.Context(), p.u, a, ans, upstream.Visitor{}); !errors.Is(err, upstream.ErrInvalidGrant) {
+			t.Errorf("%s: a second time: %v", kind, err)
+		}
+	}
+}
+
+// A code of the attacker's own sign-in, carried into the victim's browser, does
+// not fit the victim's attempt: another verifier, or another nonce.
+func TestInjectedCodeIsRefused(t *testing.T) {
+	for _, kind := range upstream.Kinds() {
+		if kind == upstream.LinkedIn {
+			continue // has neither; state alone binds its answers
+		}
+		p := serve(t, kind)
+		attackers, _ := p.begin(t, upstream.Start{})
+		_, victims := p.begin(t, upstream.Start{})
+		_, err := p.b.Finish(t.Context(), p.u, victims, p.back(t, attackers, false), upstream.Visitor{})
+		if !errors.Is(err, upstream.ErrInvalidGrant) && !errors.Is(err, upstream.ErrLies) {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+}
+
+// Mix-up (RFC 9700 §4.4): an honest provider's answer at an attempt that was
+// made for the attacker's provider, and the other way round.
+func TestAnswersOfAnotherProviderAreRefused(t *testing.T) {
+	honest, evil := serve(t, upstream.OIDC), serve(t, upstream.OIDC)
+	evil.u.Key = "evil"
+	location, _ := honest.begin(t, upstream.Start{})
+	_, atEvil := evil.begin(t, upstream.Start{})
+	ans := honest.back(t, location, false)
+	if _, err := evil.b.Finish(t.Context(), evil.u, atEvil, ans, upstream.Visitor{}); !errors.Is(err, upstream.ErrLies) {
+		t.Errorf("at the evil one: %v", err)
+	}
+	if got := evil.Requests(); slices.Contains(got, "POST /token") {
+		t.Errorf("the code went to the evil one: %v", got)
+	}
+	if _, err := honest.b.Finish(t.Context(), honest.u, atEvil, ans, upstream.Visitor{}); !errors.Is(err, upstream.ErrLies) {
+		t.Errorf("an attempt of another upstream: %v", err)
+	}
+	moved := atEvil
+	moved.Upstream = "fake"
+	if _, err := honest.b.Finish(t.Context(), honest.u, moved, ans, upstream.Visitor{}); !errors.Is(err, upstream.ErrLies) {
+		t.Errorf("an attempt from before the upstream moved: %v", err)
+	}
+}
+
+func TestSlowProviderIsLeftAfterItsTime(t *testing.T) {
+	p := serve(t, upstream.OIDC)
+	b := upstream.NewBroker(upstream.Options{Now: p.clock, Timeout: 200 * time.Millisecond})
+	defer b.Close()
+	location, a := p.begin(t, upstream.Start{})
+	ans := p.back(t, location, false)
+	p.Behave(upstreamtest.Slow)
+	if _, err := b.Finish(t.Context(), p.u, a, ans, upstream.Visitor{}); !errors.Is(err, upstream.ErrUnreachable) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestVisitorWhoLeavesEndsTheCall(t *testing.T) {
+	p := serve(t, upstream.GitHub)
+	location, a := p.begin(t, upstream.Start{})
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if _, err := p.b.Finish(ctx, p.u, a, p.back(t, location, false), upstream.Visitor{}); !errors.Is(err, upstream.ErrUnreachable) {
+		t.Errorf("got %v", err)
+	}
+}
