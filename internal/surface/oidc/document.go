@@ -69,11 +69,7 @@ func (d *documents) serve(build func(issuer string, s oauth.Settings) any) http.
 }
 
 func (d *documents) of(issuer, path string, build func(string, oauth.Settings) any) (document, error) {
-	var settings oauth.Settings
-	if d.api.OAuth.Settings != nil {
-		settings = d.api.OAuth.Settings()
-	}
-	version := d.api.Keys.Version()
+	settings, version := d.api.settings(), d.api.Keys.Version()
 	at := issuer + " " + path
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -90,6 +86,14 @@ func (d *documents) of(issuer, path string, build func(string, oauth.Settings) a
 	doc := document{settings, version, string(body), `"` + secret.Fingerprint(body) + `"`}
 	d.made[at] = doc
 	return doc, nil
+}
+
+// settings are the operator's choices of this moment.
+func (a *API) settings() oauth.Settings {
+	if a.OAuth.Settings == nil {
+		return oauth.Settings{}
+	}
+	return a.OAuth.Settings()
 }
 
 func sameSettings(a, b oauth.Settings) bool {

@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"context"
 	"errors"
 	"io"
 	"mime"
@@ -13,12 +14,25 @@ import (
 
 func (a *API) registerRoutes() []wire.Route {
 	at := a.Prefix + "/oauth2/register"
-	return []wire.Route{
+	return a.openToAll().Routes([]wire.Route{
 		{Method: http.MethodPost, Pattern: at, Handler: a.register},
 		{Method: http.MethodGet, Pattern: at + "/{client_id}", Handler: a.registration},
 		{Method: http.MethodPut, Pattern: at + "/{client_id}", Handler: a.updateRegistration},
 		{Method: http.MethodDelete, Pattern: at + "/{client_id}", Handler: a.endRegistration},
+	})
+}
+
+// openToAll lets pages of every origin call where everybody may register: an
+// application in a browser has no client yet that could name its origin.
+func (a *API) openToAll() wire.CORS {
+	c := a.open()
+	c.Allow = func(ctx context.Context, origin string) (bool, error) {
+		if a.settings().Registration == oauth.RegistrationOpen {
+			return true, nil
+		}
+		return a.OAuth.AllowsOrigin(ctx, origin)
 	}
+	return c
 }
 
 // registered is a client information response (RFC 7591 §3.2.1, RFC 7592 §3).
