@@ -1,11 +1,8 @@
 package e2e
 
 import (
-	"encoding/base64"
-	"encoding/json"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -284,16 +281,6 @@ func TestAuthorizationRequestMayBePosted(t *testing.T) {
 	})
 }
 
-// unsigned is a JWT of alg none.
-func unsigned(t testing.TB, claims any) string {
-	t.Helper()
-	body, err := json.Marshal(claims)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + "." + base64.RawURLEncoding.EncodeToString(body) + "."
-}
-
 // object is a request object's claims, made of an authorization request.
 func (p *party) object(pairs ...string) map[string]any {
 	claims := map[string]any{"iss": p.client.ID, "aud": rig.Base, "exp": p.Now().Add(time.Minute).Unix(), "nbf": p.Now().Unix()}
@@ -378,30 +365,5 @@ func TestRefreshTokenIsOfItsClient(t *testing.T) {
 			t.Errorf("got %v, want sub alone", got)
 		}
 		p.refresh(narrow.Refresh, "scope", "openid profile").oauthError(http.StatusBadRequest, "invalid_scope")
-	})
-}
-
-func TestResponseModes(t *testing.T) {
-	t.Parallel()
-	eachOP(t, func(t *testing.T, o *op) {
-		p, who := o.party(t, nil), o.person()
-		v := o.visitor(t)
-		p.signIn(v, who)
-		for i, mode := range o.metadata(v).list("response_modes_supported") {
-			tr := p.authorize(v, account{}, p.ask("response_mode", mode, "state", strconv.Itoa(i)))
-			if raw := tr.reply.Get("response"); raw != "" {
-				claims, _ := p.verified(raw)
-				if claims["aud"] != string(p.client.ID) {
-					t.Errorf("%s: got %v", mode, claims)
-				}
-				for _, name := range []string{"code", "state", "iss"} {
-					s, _ := claims[name].(string)
-					tr.reply.Set(name, s)
-				}
-			}
-			if p.redeem(p.code(tr)).tokenSet(p); tr.reply.Get("state") != strconv.Itoa(i) {
-				t.Errorf("%s: got %v", mode, tr.reply)
-			}
-		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -175,4 +176,29 @@ func (o *op) rotate(t *testing.T) {
 		return err
 	})
 	o.Advance(0) // as a node does that looks for new keys
+}
+
+func TestResponseModes(t *testing.T) {
+	t.Parallel()
+	eachOP(t, func(t *testing.T, o *op) {
+		p, who := o.party(t, nil), o.person()
+		v := o.visitor(t)
+		p.signIn(v, who)
+		for i, mode := range o.metadata(v).list("response_modes_supported") {
+			tr := p.authorize(v, account{}, p.ask("response_mode", mode, "state", strconv.Itoa(i)))
+			if raw := tr.reply.Get("response"); raw != "" {
+				claims, _ := p.verified(raw)
+				if claims["aud"] != string(p.client.ID) {
+					t.Errorf("%s: got %v", mode, claims)
+				}
+				for _, name := range []string{"code", "state", "iss"} {
+					s, _ := claims[name].(string)
+					tr.reply.Set(name, s)
+				}
+			}
+			if p.redeem(p.code(tr)).tokenSet(p); tr.reply.Get("state") != strconv.Itoa(i) {
+				t.Errorf("%s: got %v", mode, tr.reply)
+			}
+		}
+	})
 }

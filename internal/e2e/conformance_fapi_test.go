@@ -322,16 +322,5 @@ func TestEveryPromisedClaimIsGiven(t *testing.T) {
 	})
 }
 
-// thumbprint is RFC 7638's.
-func thumbprint(t testing.TB, key gojose.JSONWebKey) string {
-	t.Helper()
-	pub := key.Public()
-	sum, err := pub.Thumbprint(crypto256)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return encoded(sum)
-}
-
 // issuerOf is the issuer with its scheme and host in capitals, which name the same.
 func issuerOf(path string) string { return strings.ToUpper(rig.Base) + path }

@@ -140,17 +140,6 @@ func TestLogoutGoesNowhereElse(t *testing.T) {
 	})
 }
 
-// unverified are the claims of a JWT, whoever signed it.
-func unverified(t testing.TB, raw string) (claims map[string]any) {
-	t.Helper()
-	jws, err := gojose.ParseSignedCompact(raw, []gojose.SignatureAlgorithm{gojose.RS256, gojose.ES256, gojose.EdDSA})
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer{t: t, what: "JWT", status: http.StatusOK, body: jws.UnsafePayloadWithoutVerification()}.json(http.StatusOK, &claims)
-	return claims
-}
-
 func TestEveryClientOfASessionIsTold(t *testing.T) {
 	t.Parallel()
 	eachOP(t, func(t *testing.T, o *op) {

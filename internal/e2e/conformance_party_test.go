@@ -1,12 +1,7 @@
 package e2e
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
 	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
@@ -15,7 +10,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	gojose "github.com/go-jose/go-jose/v4"
@@ -72,13 +66,6 @@ func (o *op) party(t *testing.T, change func(*client.Client)) *party {
 
 // proofKey is the code_verifier of every request that has a challenge.
 const proofKey = "a-verifier-of-at-least-forty-three-characters-0"
-
-func challengeOf(s string) string { return base64.RawURLEncoding.EncodeToString(hash(s)) }
-
-func hash(s string) []byte {
-	sum := sha256.Sum256([]byte(s))
-	return sum[:]
-}
 
 // ask is an authorization request, changed by pairs of names and values; an
 // empty value takes the parameter out.
@@ -234,32 +221,6 @@ func (p *party) dpop(method, path, access string) string {
 	return signed(p.t, key, header, claims)
 }
 
-// signed is a compact JWS.
-func signed(t testing.TB, key gojose.JSONWebKey, header map[string]any, claims any) string {
-	t.Helper()
-	o := &gojose.SignerOptions{}
-	for name, value := range header {
-		o.WithHeader(gojose.HeaderKey(name), value)
-	}
-	s, err := gojose.NewSigner(gojose.SigningKey{Algorithm: gojose.SignatureAlgorithm(key.Algorithm), Key: key}, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	payload, err := json.Marshal(claims)
-	if err != nil {
-		t.Fatal(err)
-	}
-	jws, err := s.Sign(payload)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := jws.CompactSerialize()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return raw
-}
-
 // userinfo asks for the person's claims, as the token's type demands.
 func (p *party) userinfo(access string) answer {
 	p.t.Helper()
@@ -388,48 +349,4 @@ func (d document) list(name string) (all []string) {
 		all = append(all, s)
 	}
 	return all
-}
-
-// rsaKey is one RSA key for all parties: making one takes long.
-var rsaKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
-
-// newKey is a private key of a client's.
-func newKey(t testing.TB, kid string, alg gojose.SignatureAlgorithm) gojose.JSONWebKey {
-	t.Helper()
-	var key crypto.Signer
-	var err error
-	if alg == gojose.ES256 {
-		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	} else {
-		key, err = rsaKey()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return gojose.JSONWebKey{Key: key, KeyID: kid, Algorithm: string(alg), Use: "sig"}
-}
-
-// keySet publishes the public halves.
-func keySet(t testing.TB, keys ...gojose.JSONWebKey) json.RawMessage {
-	t.Helper()
-	var set gojose.JSONWebKeySet
-	for _, k := range keys {
-		set.Keys = append(set.Keys, k.Public())
-	}
-	raw, err := json.Marshal(set)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return raw
-}
-
-// headerOf is the header of a compact JWS.
-func headerOf(t testing.TB, raw string) string {
-	t.Helper()
-	head, _, _ := strings.Cut(raw, ".")
-	b, err := base64.RawURLEncoding.DecodeString(head)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
 }

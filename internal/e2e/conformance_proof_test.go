@@ -1,15 +1,7 @@
 package e2e
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/base64"
-	"math/big"
 	"net/http"
 	"net/url"
 	"strings"
@@ -23,10 +15,6 @@ import (
 )
 
 // How clients of the fapi2 profile prove who they are, and that a token is theirs.
-
-const crypto256 = crypto.SHA256
-
-func encoded(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
 func TestAssertionIsChecked(t *testing.T) {
 	t.Parallel()
@@ -209,24 +197,6 @@ func TestHolderOfKeyIsDemanded(t *testing.T) {
 		p.proof = proof
 		p.redeem(p.fapiCode(o.person())).tokenSet(p)
 	})
-}
-
-// certificate is a client's own, of the subject.
-func certificate(t testing.TB, cn string) *tls.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: cn, Organization: []string{"Example"}},
-		NotBefore: rig.Start.Add(-time.Hour), NotAfter: rig.Start.Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
 func TestFAPIByCertificate(t *testing.T) {
