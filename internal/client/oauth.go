@@ -119,6 +119,20 @@ func (p Policy) MayUse(grant string) bool {
 // FAPI reports whether the client is held to the FAPI 2.0 Security Profile.
 func (p Policy) FAPI() bool { return p.Profile == ProfileFAPI2 }
 
+// IDTokenAlg is what the client's ID tokens and logout tokens are signed with:
+// RS256 if it says nothing (OpenID Connect Registration §2), but not where FAPI
+// 2.0 §5.4.1 forbids it.
+func (p Policy) IDTokenAlg() string {
+	switch alg := p.OAuth.IDTokenAlg; {
+	case p.FAPI() && (alg == "" || alg == "RS256"):
+		return "ES256"
+	case alg == "":
+		return "RS256"
+	default:
+		return alg
+	}
+}
+
 // AsksConsent reports whether a person is asked before the client gets anything.
 func (c Client) AsksConsent() bool {
 	if c.Policy.OAuth.Consent != "" {

@@ -90,11 +90,7 @@ func (c *Courier) Tell(ctx context.Context, j job.Job) error {
 
 // token makes the logout token, signed as the client's ID tokens are (§2.6).
 func (c *Courier) token(n notice, cl client.Client) (string, error) {
-	alg := cl.Policy.OAuth.IDTokenAlg
-	if alg == "" {
-		alg = jwks.RS256
-	}
-	key, err := c.Keys.Active(alg, cl.ID)
+	key, err := c.Keys.Active(cl.Policy.IDTokenAlg(), cl.ID)
 	if err != nil {
 		return "", fmt.Errorf("key for logout token: %w", err)
 	}

@@ -194,11 +194,18 @@ func TestLogoutTokenIsSignedAsIDTokensAre(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		s := newStage(t, d)
-		modern := s.client("Modern", func(c *client.Client) { c.Policy.OAuth.IDTokenAlg = jwks.ES256 })
-		s.grant(modern, "s1", "openid")
+		for name, change := range map[string]func(*client.Client){
+			"modern": func(c *client.Client) { c.Policy.OAuth.IDTokenAlg = jwks.ES256 },
+			"fapi":   func(c *client.Client) { c.Policy.Profile = client.ProfileFAPI2 },
+			"wrong":  func(c *client.Client) { c.Policy.Profile, c.Policy.OAuth.IDTokenAlg = client.ProfileFAPI2, jwks.RS256 },
+		} {
+			s.grant(s.client(name, change), "s1", "openid")
+		}
 		s.Write(func(ctx context.Context, tx *db.Tx) error { return logout.Session(ctx, tx, "s1", s.Now()) })
 		s.work()
-		s.read(s.at.tokens()[0], jwks.ES256)
+		for _, raw := range s.at.tokens() {
+			s.read(raw, jwks.ES256)
+		}
 	})
 }
 

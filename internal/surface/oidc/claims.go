@@ -213,10 +213,7 @@ type idClaims struct {
 // person are at the userinfo endpoint, and here only if they were asked for by
 // name (Core §5.4, §5.5).
 func (a *API) idToken(i oauth.Issued, access string, life time.Duration) (string, error) {
-	alg := i.Client.Policy.OAuth.IDTokenAlg
-	if alg == "" {
-		alg = jwks.RS256 // OpenID Connect Registration §2
-	}
+	alg := i.Client.Policy.IDTokenAlg()
 	key, err := a.Keys.Active(alg, i.Client.ID)
 	if err != nil {
 		return "", err
