@@ -140,7 +140,8 @@ func (c *Core) device(ctx context.Context, in TokenIn) (Issued, error) {
 		case d.Status == grant.DevicePending:
 			return refuse(AuthorizationPending, "the person has not answered yet"), nil
 		}
-		return c.letIn(ctx, tx, a, hash, &out, now)
+		out, refused, err = c.letIn(ctx, tx, a, hash, in.Params, now)
+		return refused, err
 	})
 	if err != nil {
 		return Issued{}, err
@@ -153,36 +154,39 @@ func badDevice(detail string) error {
 }
 
 // letIn spends the code of a device that was approved. The person may have
-// been barred since.
-func (c *Core) letIn(ctx context.Context, tx *db.Tx, a asking, hash []byte, out *Issued, now time.Time) (refused, err error) {
+// been barred since. What the device may not have for its asking, such as
+// another resource, leaves the code as it is.
+func (c *Core) letIn(ctx context.Context, tx *db.Tx, a asking, hash []byte, p Params, now time.Time) (out Issued, refused, err error) {
 	d, err := grant.SpendDevice(ctx, tx, hash)
 	if errors.Is(err, db.ErrNotFound) {
-		return badDevice("the device code was used"), nil
+		return out, badDevice("the device code was used"), nil
 	} else if err != nil {
-		return nil, err
+		return out, nil, err
 	}
 	h, err := heldByToken(ctx, tx, d.GrantID, "")
 	if errors.Is(err, db.ErrNotFound) {
-		return badDevice("the grant has ended"), nil
+		return out, badDevice("the grant has ended"), nil
 	} else if err != nil {
-		return nil, err
+		return out, nil, err
 	}
 	g := h.grant.Grant
 	if refused := stands(a.client, g, h.standing.Standing); refused != nil {
 		_, err := grant.End(ctx, tx, g.ID)
-		return refused, err
+		return out, refused, err
+	}
+	out = Issued{Client: a.client, User: h.standing.User, Roles: h.standing.Roles, Binding: a.binding}
+	if out.Scope, out.Resources, err = c.narrowed(g, Params{"resource": p["resource"]}); err != nil {
+		return out, nil, err
 	}
 	if g.Binding = a.binding; g.Binding != (grant.Binding{}) {
 		if err := grant.Bind(ctx, tx, g.ID, g.Binding); err != nil {
-			return nil, err
+			return out, nil, err
 		}
 	}
 	if err := grant.Extend(ctx, tx, g.ID, until(a.client, getsRefresh(a.client, g.Scope), now)); err != nil {
-		return nil, err
+		return out, nil, err
 	}
-	*out = Issued{
-		Client: a.client, Grant: g, User: h.standing.User, Roles: h.standing.Roles, Scope: g.Scope, Resources: g.Resources, Binding: a.binding,
-	}
+	out.Grant = g
 	out.Refresh, err = c.startFamily(ctx, tx, a.client, g, now)
-	return nil, err
+	return out, nil, err
 }

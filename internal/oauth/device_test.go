@@ -116,6 +116,9 @@ func TestDeviceFlow(t *testing.T) {
 		if err := w.answer(handle, w.cookie, true); err != nil {
 			t.Fatal(err)
 		}
+		elsewhere := w.poll(dev)
+		elsewhere.Params["resource"] = []string{"https://evil.example"}
+		w.refused("for another resource", elsewhere, oauth.InvalidTarget)
 		out := w.token(w.poll(dev)) // at once: the answer is there
 		g := out.Grant
 		if out.Refresh == "" || !out.OpenID() || !w.alive(out) || g.UserID != w.jane.ID || g.SessionID != "" || g.ACR != oauth.ACRSingle || out.Resources[0] != "https://api.example.com" {

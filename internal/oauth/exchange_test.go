@@ -280,6 +280,11 @@ func TestExchangedTokenEndsWithTheGrant(t *testing.T) {
 		if w.active(w.stock, got) {
 			t.Error("good though Jane is suspended")
 		}
+		void := w.have("void", nil)
+		w.Write(func(ctx context.Context, tx *db.Tx) error {
+			return grant.RevokeToken(ctx, tx, w.made[void].ID, w.Now().Add(time.Hour))
+		})
+		w.refused("a revoked token", w.exchanging(w.orders, void), oauth.InvalidRequest)
 		w.refused("and for an exchange", w.exchanging(w.orders, raw), oauth.InvalidRequest)
 		w.Enrol(w.jane, w.web, client.Active)
 		w.Write(func(ctx context.Context, tx *db.Tx) error {
