@@ -419,3 +419,27 @@ func TestPersonIsToldThatADeviceIsElsewhere(t *testing.T) {
 		}
 	})
 }
+
+// The device's tokens are bound to the key that it shows when it fetches them
+// (RFC 9449 §5), and each proof is good once.
+func TestDeviceTokensAreBoundToItsKey(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w := newDen(t, d)
+		key := newKey(t)
+		dev := w.start("scope", "openid offline_access")
+		in := w.poll(dev)
+		in.Proof = w.proof(key, nil)
+		w.refused("pending", in, oauth.AuthorizationPending)
+		w.allow(dev)
+		w.refused("a proof that was used", in, oauth.InvalidDPoPProof)
+		in.Proof = w.proof(key, nil)
+		out := w.token(in)
+		if out.Binding.JKT != thumbprint(t, key) {
+			t.Errorf("bound to %q", out.Binding.JKT)
+		}
+		w.refused("refresh without the key", refreshing(w.tv, out.Refresh), oauth.InvalidGrant)
+		again := refreshing(w.tv, out.Refresh)
+		again.Proof = w.proof(key, nil)
+		w.token(again)
+	})
+}

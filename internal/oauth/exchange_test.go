@@ -297,3 +297,27 @@ func TestExchangedTokenEndsWithTheGrant(t *testing.T) {
 		w.refused("after the end", w.exchanging(w.orders, raw), oauth.InvalidRequest)
 	})
 }
+
+// What was bound stays bound, to the key of who exchanges it; a client that
+// exchanges its own token shows the very key.
+func TestExchangedTokenStaysBound(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w := newMall(t, d)
+		webKey, ordersKey := newKey(t), newKey(t)
+		bound := w.have("bound", func(a *oauth.AccessToken) { a.Binding = grant.Binding{JKT: thumbprint(t, webKey)} })
+		in := w.exchanging(w.orders, bound)
+		in.Proof = w.proof(ordersKey, nil)
+		out := w.token(in)
+		if out.Binding.JKT != thumbprint(t, ordersKey) {
+			t.Errorf("bound to %q, want the key of orders", out.Binding.JKT)
+		}
+		own := w.keep("own", out)
+		in = w.exchanging(w.orders, own)
+		w.refused("its own without a key", in, oauth.InvalidRequest)
+		in.Proof = w.proof(webKey, nil)
+		w.refused("its own by another key", in, oauth.InvalidRequest)
+		in.Proof = w.proof(ordersKey, nil)
+		w.token(in)
+		w.refused("a proof that was used", in, oauth.InvalidDPoPProof)
+	})
+}
