@@ -83,10 +83,10 @@ type ServiceToken struct {
 }
 
 // ClientCredentials proves a client by its secret and grants it the scopes it
-// asked for. An unknown or inactive client, a public one and a wrong secret
-// are one fault. Wrong secrets are limited; a right one reads and writes
-// nothing but the client, since it is 256 random bits that nobody guesses
-// between two looks at the counter.
+// asked for. An unknown or inactive client, a public one, one that registered
+// itself (nobody gave it these scopes) and a wrong secret are one fault. Wrong
+// secrets are limited; a right one reads and writes nothing but the client, since
+// it is 256 random bits that nobody guesses between two looks at the counter.
 func (c *Core) ClientCredentials(ctx context.Context, in ClientCredentialsIn) (ServiceToken, error) {
 	var cl client.Client
 	var t tries
@@ -100,7 +100,7 @@ func (c *Core) ClientCredentials(ctx context.Context, in ClientCredentialsIn) (S
 	if err != nil {
 		return ServiceToken{}, err
 	}
-	if !cl.VerifySecret(c.Key, in.Secret) || !cl.Active {
+	if !cl.VerifySecret(c.Key, in.Secret) || !cl.Active || cl.Source != client.Operator {
 		return ServiceToken{}, c.wrongSecret(ctx, cl, in.Failures, Visitor{IP: in.IP, RequestID: in.RequestID})
 	}
 	if t.counted {

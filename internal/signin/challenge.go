@@ -51,7 +51,7 @@ func (c *Core) Challenge(ctx context.Context, in ChallengeIn) (Outcome, error) {
 		if err != nil {
 			return nil, err
 		}
-		cl, err := clientFor(ctx, tx, ch.ClientID, "")
+		cl, err := clientFor(ctx, tx, ch.ClientID, "", first.Request)
 		if f, ok := fault.From(err); ok {
 			return f, nil
 		} else if err != nil {
@@ -107,7 +107,11 @@ func (c *Core) ChallengeClient(ctx context.Context, raw string) (client.Client, 
 		} else if err != nil {
 			return err
 		}
-		cl, err = clientFor(ctx, tx, ch.ClientID, "")
+		var first challengeData
+		if err := json.Unmarshal(ch.Data, &first); err != nil {
+			return err
+		}
+		cl, err = clientFor(ctx, tx, ch.ClientID, "", first.Request)
 		return err
 	})
 	return cl, err

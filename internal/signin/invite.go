@@ -105,7 +105,7 @@ func (c *Core) planInvite(ctx context.Context, in InviteIn) (invitePlan, error) 
 			return nil, err
 		}
 		var err error
-		if p.client, err = clientFor(ctx, tx, in.ClientID, ""); err != nil {
+		if p.client, err = clientFor(ctx, tx, in.ClientID, "", in.Request); err != nil {
 			if f, ok := fault.From(err); ok {
 				return f, nil
 			}

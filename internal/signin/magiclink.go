@@ -35,7 +35,7 @@ func (c *Core) RequestMagicLink(ctx context.Context, in MagicLinkIn) error {
 		return &fault.Error{Code: fault.EmailInvalid, Field: "email"}
 	}
 	err = c.read(ctx, func(ctx context.Context, tx *db.Tx) error {
-		cl, err := clientFor(ctx, tx, in.ClientID, client.MethodMagicLink)
+		cl, err := clientFor(ctx, tx, in.ClientID, client.MethodMagicLink, in.Request)
 		if err != nil {
 			return err
 		}
@@ -69,7 +69,7 @@ func (c *Core) SendMagicLink(ctx context.Context, payload []byte) error {
 		return err
 	}
 	return c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
-		cl, err := clientFor(ctx, tx, to.ClientID, client.MethodMagicLink)
+		cl, err := clientFor(ctx, tx, to.ClientID, client.MethodMagicLink, to.Request)
 		if _, expected := fault.From(err); expected {
 			return nil
 		} else if err != nil {
@@ -228,7 +228,7 @@ func (out *MagicLinkOut) target(ctx context.Context, tx *db.Tx, s onetime.Secret
 	if err := json.Unmarshal(s.Data, &data); err != nil {
 		return nil, err
 	}
-	cl, err := clientFor(ctx, tx, s.ClientID, client.MethodMagicLink)
+	cl, err := clientFor(ctx, tx, s.ClientID, client.MethodMagicLink, data.Request)
 	if f, ok := fault.From(err); ok {
 		return &fault.Error{Code: fault.MagicLinkInvalid, Err: f}, nil
 	} else if err != nil {

@@ -95,7 +95,7 @@ func (c *Core) credentials(ctx context.Context, in PasswordIn) (cl client.Client
 	count := in.counted()
 	err = c.read(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
 		user = identity.User{}
-		if cl, err = clientFor(ctx, tx, in.ClientID, client.MethodPassword); err != nil {
+		if cl, err = clientFor(ctx, tx, in.ClientID, client.MethodPassword, in.Request); err != nil {
 			if _, expected := fault.From(err); expected {
 				err = cmp.Or(limited(ctx, tx, c.Now(), count...), err)
 			}

@@ -108,7 +108,7 @@ func (c *Core) Recover(ctx context.Context, payload []byte) error {
 // addressee finds the client and the user of a queued address; a user without
 // an id means that no mail is due.
 func (c *Core) addressee(ctx context.Context, tx *db.Tx, to address, method string) (client.Client, identity.User, error) {
-	cl, err := clientFor(ctx, tx, to.ClientID, method)
+	cl, err := clientFor(ctx, tx, to.ClientID, method, to.Request)
 	if _, expected := fault.From(err); expected {
 		return cl, identity.User{}, nil
 	} else if err != nil {

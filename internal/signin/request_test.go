@@ -12,6 +12,7 @@ import (
 	"sallyport/internal/fault"
 	"sallyport/internal/invite"
 	"sallyport/internal/limit"
+	"sallyport/internal/oauth"
 	"sallyport/internal/rig"
 	"sallyport/internal/session"
 	"sallyport/internal/signin"
@@ -158,6 +159,61 @@ func TestInvitationInARequestStartsNoSession(t *testing.T) {
 			if err != nil || out.SignedIn == nil || out.SignedIn.Session != "" || out.SignedIn.Refresh != "" || out.SignedIn.Request != handle {
 				t.Errorf("%s: got %+v and %v, want neither a session nor tokens", email, out.SignedIn, err)
 			}
+		}
+	})
+}
+
+// An application that registered itself gets nothing by our own APIs, which ask
+// nobody for consent: not by any way in, nor by a session or a place that its
+// person has already.
+func TestSelfRegisteredClientsNeedARequest(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		r := rig.New(t, d)
+		own := r.Client("Own", nil)
+		app := r.Client("Stranger", func(c *client.Client) {
+			c.Source, c.SecretHash = client.Dynamic, client.HashSecret(r.Key, "secret")
+		})
+		jane := r.User("jane@example.com", "Jane", plain, own, app)
+		ctx := t.Context()
+		session, err := r.SignIn.Password(ctx, signin.PasswordIn{ClientID: own.ID, Email: jane.Email, Password: plain, Visitor: visitor})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, call := range map[string]func() error{
+			"password": func() error {
+				_, err := r.SignIn.Password(ctx, signin.PasswordIn{ClientID: app.ID, Email: jane.Email, Password: plain, Visitor: visitor})
+				return err
+			},
+			"sign-up": func() error {
+				_, err := r.SignIn.SignUp(ctx, signin.SignUpIn{ClientID: app.ID, Email: "nia@example.com", DisplayName: "Nia", Password: plain, Visitor: visitor})
+				return err
+			},
+			"link": func() error {
+				return r.SignIn.RequestMagicLink(ctx, signin.MagicLinkIn{ClientID: app.ID, Email: jane.Email, Visitor: visitor})
+			},
+			"invitation": func() error {
+				_, err := r.SignIn.AcceptInvite(ctx, signin.InviteIn{ClientID: app.ID, Code: "ABCD2345", Failures: []limit.Rule{tries}, Visitor: visitor})
+				return err
+			},
+			"session": func() error {
+				_, err := r.SignIn.Login(ctx, signin.ResumeIn{ClientID: app.ID, Cookie: session.SignedIn.Session, Visitor: visitor})
+				return err
+			},
+			"credentials": func() error {
+				_, err := r.OAuth.ClientCredentials(ctx, oauth.ClientCredentialsIn{ClientID: app.ID, Secret: "secret", Scope: "a", Known: []string{"a"}, Failures: tries})
+				if fault.Is(err, fault.ClientAuthFailed) {
+					return fault.New(fault.ClientUnknown)
+				}
+				return err
+			},
+		} {
+			if err := call(); !fault.Is(err, fault.ClientUnknown) {
+				t.Errorf("%s: got %v, want %s", name, err, fault.ClientUnknown)
+			}
+		}
+		out, err := r.SignIn.Password(ctx, signin.PasswordIn{ClientID: app.ID, Email: jane.Email, Password: plain, Request: handle, Visitor: visitor})
+		if err != nil || out.SignedIn == nil || out.SignedIn.Refresh != "" {
+			t.Errorf("for a request: got %+v and %v, want a session", out, err)
 		}
 	})
 }

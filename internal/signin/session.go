@@ -74,7 +74,7 @@ func (c *Core) Login(ctx context.Context, in ResumeIn) (LoginPage, error) {
 	ready := false
 	err := c.read(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
 		page, ready = LoginPage{}, false
-		if page.Client, err = clientFor(ctx, tx, in.ClientID, ""); err != nil {
+		if page.Client, err = clientFor(ctx, tx, in.ClientID, "", ""); err != nil {
 			return err
 		}
 		var ok bool

@@ -46,7 +46,7 @@ func (c *Core) SignUp(ctx context.Context, in SignUpIn) (Outcome, error) {
 	}
 	var cl client.Client
 	err = c.read(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
-		if cl, err = clientFor(ctx, tx, in.ClientID, client.MethodPassword); err != nil {
+		if cl, err = clientFor(ctx, tx, in.ClientID, client.MethodPassword, in.Request); err != nil {
 			return err
 		}
 		if cl.Policy.Registration == client.Invite {
