@@ -189,3 +189,25 @@ func TestOfManyAgreementsOneGetsTheCode(t *testing.T) {
 		}
 	})
 }
+
+// A database that stumbles gives one code all the same, or none.
+func TestAgreementIsWholeWhateverTheDatabaseDoes(t *testing.T) {
+	t.Parallel()
+	dbtest.EachFaulty(t, dbtest.Faults{Seed: 1, Serialization: 0.05, Lost: 0.02}, func(t *testing.T, d *db.DB) {
+		w := newGate(t, d)
+		cookie := w.signIn(w.jane)
+		for range 20 {
+			out, err := w.answer(w.asked(wanting(w.asks, "prompt", "consent"), cookie), cookie, true)
+			w.wantNext("agreed", out, err, "code")
+		}
+		for table, want := range map[string]int64{"grants": 20, "consents": 1, "onetime_secrets": 0} {
+			w.Write(func(ctx context.Context, tx *db.Tx) error {
+				n, err := db.One(ctx, tx, db.Int, `SELECT COUNT(*) FROM `+table)
+				if err == nil && n != want {
+					t.Errorf("%s: got %d rows, want %d", table, n, want)
+				}
+				return err
+			})
+		}
+	})
+}
