@@ -2,7 +2,6 @@ package oidc_test
 
 import (
 	"context"
-	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -11,7 +10,6 @@ import (
 
 	"sallyport/internal/client"
 	"sallyport/internal/db"
-	"sallyport/internal/db/dbtest"
 	"sallyport/internal/oauth"
 	"sallyport/internal/rig"
 )
@@ -56,49 +54,6 @@ func newPublisher(t testing.TB) *publisher {
 
 func (p *publisher) put(path string, status int, kind, body string) {
 	p.pages[path] = page{status: status, kind: kind, body: strings.ReplaceAll(body, "<self>", p.url)}
-}
-
-// Below a path the provider has documents of its own, and they are where RFC
-// 8414 §3.1 and OpenID Connect Discovery §4 look for them.
-func TestDocumentsBelowAPath(t *testing.T) {
-	r := rig.New(t, dbtest.SQLite(t))
-	api := newAPI(r)
-	api.Prefix = "/api/auth"
-	r.Mount(newAPI(r).Routes(), nil)
-	r.Mount(api.Routes(), nil)
-	s := httptest.NewServer(r.Handler())
-	defer s.Close()
-	read := func(path string) map[string]any {
-		res, err := s.Client().Get(s.URL + path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer res.Body.Close()
-		var doc map[string]any
-		if err := json.NewDecoder(res.Body).Decode(&doc); err != nil || res.StatusCode != http.StatusOK {
-			t.Fatalf("%s: %s, %v", path, res.Status, err)
-		}
-		return doc
-	}
-	for _, path := range []string{
-		"/api/auth/.well-known/openid-configuration", "/.well-known/openid-configuration/api/auth", "/.well-known/oauth-authorization-server/api/auth",
-	} {
-		doc := read(path)
-		if doc["issuer"] != rig.Base+"/api/auth" || doc["token_endpoint"] != rig.Base+"/api/auth/oauth2/token" || doc["jwks_uri"] != rig.Base+"/api/auth/.well-known/jwks.json" {
-			t.Errorf("%s: %v", path, doc)
-		}
-	}
-	if doc := read("/.well-known/oauth-protected-resource/api/auth"); doc["resource"] != rig.Base+"/api/auth" {
-		t.Errorf("resource: %v", doc)
-	}
-	if doc := read("/.well-known/openid-configuration"); doc["issuer"] != rig.Base {
-		t.Errorf("the root's issuer: %v", doc["issuer"])
-	}
-	for _, path := range []string{"/api/auth/jwks", "/api/auth/.well-known/jwks.json"} {
-		if keys, ok := read(path)["keys"].([]any); !ok || len(keys) == 0 {
-			t.Errorf("%s has no keys", path)
-		}
-	}
 }
 
 // registrations are the hooks and values of the transcripts about clients that
