@@ -152,6 +152,10 @@ func (c *Core) Leaving(ctx context.Context, handle string, cookies []string) (Lo
 		out.User, out.Ask = identity.User{}, false
 		s, err := c.firstSession(ctx, tx, cookies)
 		if errors.Is(err, db.ErrNotFound) {
+			if out.Client.Source != client.Operator {
+				// A client that nobody knows sends nobody off unseen (RFC 9700 §4.11.2).
+				out.RedirectURI, out.State = "", ""
+			}
 			return nil
 		} else if err != nil {
 			return err
