@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"sallyport/internal/audit"
 	"sallyport/internal/client"
@@ -154,6 +155,9 @@ func (a ClientAuth) claimed() (client.ID, error) {
 	}
 	if canonical, ok := identity.ParseID(id); ok {
 		id = canonical
+	}
+	if !utf8.ValidString(id) || strings.IndexByte(id, 0) >= 0 || len(id) > maxDocumentID {
+		return "", wrongClient("client_id is no id") // nor anything that a database takes
 	}
 	return client.ID(id), nil
 }
