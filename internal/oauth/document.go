@@ -98,7 +98,7 @@ func (c *Core) documentClient(ctx context.Context, id string, v Visitor) (client
 func badDocumentID(id string) string {
 	u, err := url.Parse(id)
 	switch {
-	case err != nil || len(id) > maxDocumentID:
+	case err != nil || len(id) > maxDocumentID || strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' }):
 		return "is not a URL, or too long"
 	case u.Path == "":
 		return "has no path"

@@ -149,6 +149,7 @@ func TestDocumentsThatAreNoClient(t *testing.T) {
 			"http://notes.example/client", "https://user@notes.example/client", "https://NOTES.example/client", "https:///client", "https:client",
 			"https://10.0.0.1/client", "https://169.254.169.254/latest/meta-data", "https://[::1]/client", "https://2130706433/client",
 			"http://0.0.0.0/client", "https://x.localhost@evil.example/", "https://notes.example/\x00", "https://notes.example/ ",
+			"https://notes.example/\xff", "https://m\u00fcnchen.example/client",
 		} {
 			r.Advance(time.Minute)
 			_, err := r.OAuth.ClientByID(t.Context(), id, visitor)
