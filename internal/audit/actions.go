@@ -48,7 +48,7 @@ const (
 	ConsentWithdrawn Action = "consent.withdrawn" // a person took back what they let a client have; detail grants
 )
 
-// Invitations, clients, tenants, webhooks.
+// Invitations, clients, upstreams, tenants, webhooks.
 const (
 	InviteCreated       Action = "invite.created"
 	InviteAccepted      Action = "invite.accepted"
@@ -59,6 +59,9 @@ const (
 	ClientDeleted       Action = "client.deleted"
 	ClientSecretChanged Action = "client.secret_changed"
 	ClientLogoChanged   Action = "client.logo_changed"
+	UpstreamCreated     Action = "upstream.created" // an identity provider was configured; detail upstream, kind
+	UpstreamUpdated     Action = "upstream.updated" // detail upstream, fields
+	UpstreamDeleted     Action = "upstream.deleted" // detail upstream
 	TenantCreated       Action = "tenant.created"
 	TenantUpdated       Action = "tenant.updated"
 	TenantDeleted       Action = "tenant.deleted"
@@ -88,6 +91,7 @@ var Actions = []Action{
 	DeviceApproved, DeviceDenied,
 	InviteCreated, InviteAccepted, InviteRevoked,
 	ClientCreated, ClientUpdated, ClientDeactivated, ClientDeleted, ClientSecretChanged, ClientLogoChanged,
+	UpstreamCreated, UpstreamUpdated, UpstreamDeleted,
 	TenantCreated, TenantUpdated, TenantDeleted, WebhookCreated, WebhookDeleted, WebhookTested, WebhookRedelivered,
 	KeyCreated, KeyRotated, ResourcesApplied, OperatorCreated, OperatorRemoved,
 }

@@ -174,7 +174,7 @@ func (c *checker) methods(path string, cl *Client) {
 		case !slug(v):
 			c.wrong(p, "must be one of our own methods (%s) or the key of an upstream", strings.Join(own, ", "))
 		default:
-			c.warn(p, "no upstream has the key %q; nobody is signed in by it", v)
+			c.knownUpstream(p, v)
 		}
 	})
 }

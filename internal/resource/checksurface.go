@@ -49,14 +49,14 @@ func (c *checker) surfaces() {
 	}
 }
 
-// upstream takes the key of an upstream, though there is none yet.
+// upstream takes the key of an upstream.
 func (c *checker) upstream(path, v string) {
 	switch {
 	case v == "":
 	case !slug(v):
 		c.wrong(path, slugRule)
 	default:
-		c.warn(path, "no upstream has the key %q; nobody is signed in by it", v)
+		c.knownUpstream(path, v)
 	}
 }
 

@@ -48,6 +48,9 @@ func (c *Core) diff(f *File, s *state, o Options, m *memo, now time.Time) (*diff
 	for i := range f.Tenants {
 		d.tenant(&f.Tenants[i])
 	}
+	for i := range f.Upstreams {
+		d.upstream(yaml.Index("upstreams", i), &f.Upstreams[i])
+	}
 	for i := range f.Clients {
 		d.client(yaml.Index("clients", i), &f.Clients[i])
 	}
@@ -236,6 +239,10 @@ func (d *differ) forget() {
 		return !there && d.seen[id] == ""
 	})
 	maps.DeleteFunc(d.next.Invites, func(_, id string) bool { _, there := d.s.made[id]; return !there })
+	maps.DeleteFunc(d.next.Upstreams, func(key string, _ *remembered) bool {
+		_, there := d.s.upstreams[key]
+		return !there && !slices.ContainsFunc(d.f.Upstreams, func(u Upstream) bool { return u.Key == key })
+	})
 	maps.DeleteFunc(d.next.Surfaces, func(name string, _ bool) bool {
 		_, there := d.s.surfaces[name]
 		return !there && !slices.ContainsFunc(d.f.Surfaces.all(), func(one surface) bool { return one.name == name })

@@ -8,13 +8,13 @@ import (
 // File is a resource file that Parse found no mistake in, with every default
 // that does not depend on the database filled in. Warnings are for people.
 type File struct {
-	Tenants   []Tenant `yaml:"tenants,omitempty"`
-	Clients   []Client `yaml:"clients,omitempty"`
-	Upstreams any      `yaml:"upstreams,omitempty"`
-	Orgs      any      `yaml:"orgs,omitempty"`
-	Users     []User   `yaml:"users,omitempty"`
-	Invites   []Invite `yaml:"invites,omitempty"`
-	Surfaces  Surfaces `yaml:"surfaces,omitempty"`
+	Tenants   []Tenant   `yaml:"tenants,omitempty"`
+	Clients   []Client   `yaml:"clients,omitempty"`
+	Upstreams []Upstream `yaml:"upstreams,omitempty"`
+	Orgs      any        `yaml:"orgs,omitempty"`
+	Users     []User     `yaml:"users,omitempty"`
+	Invites   []Invite   `yaml:"invites,omitempty"`
+	Surfaces  Surfaces   `yaml:"surfaces,omitempty"`
 
 	Warnings []yaml.Mistake `yaml:"-"`
 

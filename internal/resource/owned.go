@@ -21,6 +21,8 @@ type owned struct {
 	Users    map[identity.UserID]ownedUser `json:"users,omitempty"`
 	Invites  map[string]string             `json:"invites,omitempty"` // inviteKey → id
 	Surfaces map[string]bool               `json:"surfaces,omitempty"`
+	// Upstreams are how the secrets of upstreams were called; all upstreams are the file's.
+	Upstreams map[string]*remembered `json:"upstreams,omitempty"`
 }
 
 // ownedClient is what a client's secrets were called.
@@ -85,11 +87,12 @@ func readsOwned(text string) (owned, error) {
 // clone copies o with all maps made.
 func (o owned) clone() owned {
 	c := owned{Version: o.Version, Tenants: map[client.TenantID]bool{}, Clients: map[client.ID]ownedClient{},
-		Users: map[identity.UserID]ownedUser{}, Invites: map[string]string{}, Surfaces: map[string]bool{}}
+		Users: map[identity.UserID]ownedUser{}, Invites: map[string]string{}, Surfaces: map[string]bool{}, Upstreams: map[string]*remembered{}}
 	maps.Copy(c.Tenants, o.Tenants)
 	maps.Copy(c.Clients, o.Clients)
 	maps.Copy(c.Invites, o.Invites)
 	maps.Copy(c.Surfaces, o.Surfaces)
+	maps.Copy(c.Upstreams, o.Upstreams)
 	for id, u := range o.Users {
 		u.Enrolments = maps.Clone(u.Enrolments)
 		c.Users[id] = u

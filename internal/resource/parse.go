@@ -41,7 +41,7 @@ func Parse(name string, data []byte, o ParseOptions) (*File, error) {
 	}
 	doc, err := yaml.Decode(name, data, f)
 	f.doc = doc
-	c := &checker{doc: doc, file: f, o: o, unread: map[string]bool{}, clients: map[string]*Client{}, tenants: map[string]*Tenant{}}
+	c := &checker{doc: doc, file: f, o: o, unread: map[string]bool{}, clients: map[string]*Client{}, tenants: map[string]*Tenant{}, brokers: map[string]bool{}}
 	if list, ok := errors.AsType[*yaml.Mistakes](err); ok {
 		for _, m := range list.List {
 			if m.Path == "" {
@@ -66,11 +66,12 @@ type checker struct {
 	unread  map[string]bool // paths whose value could not be decoded
 	clients map[string]*Client
 	tenants map[string]*Tenant
+	brokers map[string]bool // the keys of upstreams
 }
 
 func (c *checker) all() {
-	c.later("upstreams", c.file.Upstreams, "this version signs people in by its own methods only; leave upstreams out")
 	c.later("orgs", c.file.Orgs, "this version has no organizations; leave orgs out")
+	c.upstreams()
 	for i := range c.file.Tenants {
 		c.tenant(yaml.Index("tenants", i), &c.file.Tenants[i])
 	}

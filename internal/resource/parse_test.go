@@ -169,7 +169,8 @@ r.yaml:55: surfaces.hackillinois.linkedin: must be openid or legacy, not "x"
 r.yaml:55: surfaces.hackillinois.legacy_tokens_until: must be a date such as 2026-01-31
 r.yaml:55: surfaces.hackillinois.staff_domain: must be a domain such as example.com
 r.yaml:55: surfaces.hackillinois.admins[0]: must be an e-mail address in lower case
-r.yaml:56: upstreams: this version signs people in by its own methods only; leave upstreams out
+r.yaml:57: upstreams[0].client_id: is missing, or has white space at an end
+r.yaml:57: upstreams[0].client_secret: is missing
 r.yaml:58: orgs: this version has no organizations; leave orgs out`
 	got, _ := parsed(t, text, true)
 	if got == want {

@@ -18,6 +18,7 @@ func (d *differ) prune() {
 	d.pruneInvites()
 	d.pruneUsers()
 	d.pruneClients(d.pruneSurfaces())
+	d.pruneUpstreams()
 	d.pruneTenants()
 }
 

@@ -64,6 +64,9 @@ func (p *puller) file() (*File, error) {
 		t := p.s.tenants[slug]
 		f.Tenants = append(f.Tenants, Tenant{Slug: slug, Name: t.Name, Password: PasswordPolicy(t.Password.Stricter(client.PasswordPolicy{}))})
 	}
+	for _, key := range inOrder(p.s.upstreams) {
+		f.Upstreams = append(f.Upstreams, p.upstream(p.s.upstreams[key]))
+	}
 	for _, cl := range p.s.clients {
 		if cl.Source == client.Operator { // others look after themselves
 			f.Clients = append(f.Clients, p.client(cl))

@@ -16,6 +16,7 @@ import (
 	"sallyport/internal/jwks"
 	"sallyport/internal/secret"
 	"sallyport/internal/totp"
+	"sallyport/internal/upstream"
 )
 
 // state is what the database says about what a file names and what it owns.
@@ -28,7 +29,8 @@ type state struct {
 	byID       map[client.ID]client.Client
 	shared     map[client.ID]jwks.Key // the secrets that sign HS256
 	surfaces   map[string]string      // settings by surface
-	people     map[string]person      // by the address the file has
+	upstreams  map[string]upstream.Upstream
+	people     map[string]person // by the address the file has
 	users      map[identity.UserID]person
 	enrolments map[identity.UserID]map[client.ID]client.Enrolment
 	totp       map[identity.UserID]string
@@ -45,6 +47,7 @@ func load(ctx context.Context, tx *db.Tx, k *secret.Key, f *File, now time.Time)
 	}{
 		{"what the file owns", func() error { return s.loadOwned(ctx, tx) }},
 		{"clients", func() error { return s.loadClients(ctx, tx, k) }},
+		{"upstreams", func() error { return s.loadUpstreams(ctx, tx, k) }},
 		{"users", func() error { return s.loadUsers(ctx, tx, f) }},
 		{"second factors", func() error { return s.loadTOTP(ctx, tx, k, f) }},
 		{"invitations", func() error { return s.loadInvites(ctx, tx, f, now) }},
