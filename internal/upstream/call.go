@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -142,9 +143,7 @@ func (b *Broker) get(ctx context.Context, endpoint, authorization string, header
 	if err != nil {
 		return fail(ErrLies, "endpoint: not a URL")
 	}
-	for name, values := range header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, header)
 	req.Header.Set("Authorization", authorization)
 	a, err := b.send(req)
 	if err != nil {

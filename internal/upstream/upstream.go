@@ -55,36 +55,36 @@ type Upstream struct {
 	UpdatedAt time.Time
 }
 
-// Settings are what an upstream has beside its secret; Check says which kind
-// takes which.
+// Settings are what an upstream has beside its secret, under the names that the
+// operator writes; Check says which kind takes which.
 type Settings struct {
-	Name     string   `json:"name,omitempty"` // on the button; empty is the kind's own
-	ClientID string   `json:"client_id"`
-	BaseURL  string   `json:"base_url,omitempty"` // in place of the scheme and host of all endpoints
-	Issuer   string   `json:"issuer,omitempty"`
-	Scopes   []string `json:"scopes,omitempty"` // in place of the kind's own
+	Name     string   `json:"name,omitempty" yaml:"name,omitempty"` // on the button; empty is the kind's own
+	ClientID string   `json:"client_id" yaml:"client_id"`
+	BaseURL  string   `json:"base_url,omitempty" yaml:"base_url,omitempty"` // in place of the scheme and host of all endpoints
+	Issuer   string   `json:"issuer,omitempty" yaml:"issuer,omitempty"`
+	Scopes   []string `json:"scopes,omitempty" yaml:"scopes,omitempty"` // in place of the kind's own
 
 	// EmailDomains are the domains that the upstream may speak for; empty leaves
 	// it to the kind. TrustEmail takes an address for verified where the upstream
 	// says nothing about it, for a provider that is the operator's own.
-	EmailDomains []string `json:"email_domains,omitempty"`
-	TrustEmail   bool     `json:"trust_email,omitempty"`
+	EmailDomains []string `json:"email_domains,omitempty" yaml:"email_domains,omitempty"`
+	TrustEmail   bool     `json:"trust_email,omitempty" yaml:"trust_email,omitempty"`
 
-	HostedDomains []string `json:"hosted_domains,omitempty"` // Google: only accounts of these
-	Tenant        string   `json:"tenant,omitempty"`         // Microsoft: common, organizations, consumers, or a tenant
-	Tenants       []string `json:"tenants,omitempty"`        // Microsoft: only accounts of these
-	TeamID        string   `json:"team_id,omitempty"`        // Apple
-	KeyID         string   `json:"key_id,omitempty"`         // Apple
-	Mode          string   `json:"mode,omitempty"`           // WorkOS: ModeUsers or ModeSSO
-	Provider      string   `json:"provider,omitempty"`       // WorkOS
-	Connection    string   `json:"connection,omitempty"`     // WorkOS
-	Organization  string   `json:"organization,omitempty"`   // WorkOS
+	HostedDomains []string `json:"hosted_domains,omitempty" yaml:"hosted_domains,omitempty"` // Google: only accounts of these
+	Tenant        string   `json:"tenant,omitempty" yaml:"tenant,omitempty"`                 // Microsoft: common, organizations, consumers, or a tenant
+	Tenants       []string `json:"tenants,omitempty" yaml:"tenants,omitempty"`               // Microsoft: only accounts of these
+	TeamID        string   `json:"team_id,omitempty" yaml:"team_id,omitempty"`               // Apple
+	KeyID         string   `json:"key_id,omitempty" yaml:"key_id,omitempty"`                 // Apple
+	Mode          string   `json:"mode,omitempty" yaml:"mode,omitempty"`                     // WorkOS: ModeUsers or ModeSSO
+	Provider      string   `json:"provider,omitempty" yaml:"provider,omitempty"`             // WorkOS
+	Connection    string   `json:"connection,omitempty" yaml:"connection,omitempty"`         // WorkOS
+	Organization  string   `json:"organization,omitempty" yaml:"organization,omitempty"`     // WorkOS
 
 	// OAuth2 has no discovery and no claims that all agree on.
-	AuthorizationEndpoint string `json:"authorization_endpoint,omitempty"`
-	TokenEndpoint         string `json:"token_endpoint,omitempty"`
-	UserinfoEndpoint      string `json:"userinfo_endpoint,omitempty"`
-	Members               Names  `json:"members,omitzero"`
+	AuthorizationEndpoint string `json:"authorization_endpoint,omitempty" yaml:"authorization_endpoint,omitempty"`
+	TokenEndpoint         string `json:"token_endpoint,omitempty" yaml:"token_endpoint,omitempty"`
+	UserinfoEndpoint      string `json:"userinfo_endpoint,omitempty" yaml:"userinfo_endpoint,omitempty"`
+	Members               Names  `json:"members,omitzero" yaml:"members,omitempty"`
 }
 
 // Names are the members of an OAuth2 upstream's user information, each a path
