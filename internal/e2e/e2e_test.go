@@ -8,6 +8,12 @@
 //	site     an installation: configuration, database, mail sink   (site_test.go)
 //	node     one process that serves it                            (node_test.go)
 //	visitor  somebody with an address of their own and a browser   (visitor_test.go)
+//
+// What needs a clock that the test moves, or hundreds of clients, is tried
+// against a rig behind its whole handler, by HTTP as well:
+//
+//	op       a provider with its pages                             (conformance_op_test.go)
+//	party    a relying party that verifies all it gets             (conformance_party_test.go)
 package e2e
 
 import (
