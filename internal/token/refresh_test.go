@@ -298,3 +298,63 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// FAPI 2.0 §5.3.2.1: a token that is bound to a key lives on as it is.
+func TestProlongKeepsTheToken(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w := newWorld(t, d)
+		raw := w.issue(Family{}, start)
+		now := start.Add(lifetime - time.Second)
+		prolong := func(raw string, now time.Time) error {
+			f, err := w.find(raw, now, 0)
+			if err != nil {
+				return err
+			}
+			return d.Write(t.Context(), func(ctx context.Context, tx *db.Tx) error { return Prolong(ctx, tx, f, now.Add(lifetime), now) })
+		}
+		if err := prolong(raw, now); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(lifetime - time.Second)
+		f, err := w.find(raw, now, 0)
+		if err != nil || f.State != Current || !f.Family.ExpiresAt.Equal(now.Add(time.Second)) {
+			t.Errorf("later: %+v, %v", f.Family, err)
+		}
+		w.mustRefresh(raw, now, 0) // the client is no longer held to the profile
+		err = d.Write(t.Context(), func(ctx context.Context, tx *db.Tx) error { return Prolong(ctx, tx, f, now.Add(lifetime), now) })
+		if !errors.Is(err, ErrUnknown) {
+			t.Errorf("a token that was rotated meanwhile: %v, want ErrUnknown", err)
+		}
+		if err := prolong(raw, now); !errors.Is(err, ErrReused) {
+			t.Errorf("a token that was rotated: %v, want ErrReused", err)
+		}
+	})
+}
+
+func TestFamilyEndsWithItsGrant(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w := newWorld(t, d)
+		write(t, d, func(ctx context.Context, tx *db.Tx) error {
+			_, err := tx.Exec(ctx, `INSERT INTO grants (id, client_id, user_id, session_id, issuer, subject, scope, resources, claims, amr, acr, binding, actor,
+				authenticated_at, code, created_at, expires_at) VALUES ('g', 'c', 'u', 's', '', '', '[]', '[]', '', '[]', '', '{}', '', 0, '{}', 0, 0)`)
+			return err
+		})
+		raw := w.issue(Family{GrantID: "g", SessionID: "s"}, start)
+		f, err := w.find(raw, start, 0)
+		if err != nil || f.Family.GrantID != "g" {
+			t.Fatalf("%+v, %v", f.Family, err)
+		}
+		// It may outlive its session: that is for the grant to say.
+		write(t, d, func(ctx context.Context, tx *db.Tx) error { _, err := EndBySession(ctx, tx, "s"); return err })
+		if _, err := w.find(raw, start, 0); err != nil {
+			t.Errorf("after its session: %v", err)
+		}
+		write(t, d, func(ctx context.Context, tx *db.Tx) error {
+			_, err := tx.Exec(ctx, `DELETE FROM grants WHERE id = 'g'`)
+			return err
+		})
+		if _, err := w.find(raw, start, 0); !errors.Is(err, ErrUnknown) {
+			t.Errorf("after its grant: %v, want ErrUnknown", err)
+		}
+	})
+}
