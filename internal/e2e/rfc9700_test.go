@@ -249,7 +249,7 @@ func TestRedirectURIsAreEncrypted(t *testing.T) {
 func TestStrangersClientSendsNobodyOffUnseen(t *testing.T) {
 	t.Parallel()
 	eachOP(t, func(t *testing.T, o *op) {
-		stranger, known, who := o.registered(t, nil), o.party(t, nil), o.person()
+		stranger, documented, known, who := o.registered(t, nil), o.documented(t), o.party(t, nil), o.person()
 		v := o.visitor(t)
 		known.signIn(v, who)
 		for _, pairs := range [][]string{
@@ -257,6 +257,7 @@ func TestStrangersClientSendsNobodyOffUnseen(t *testing.T) {
 			{"prompt", "none login"}, {"prompt", "none", "scope", "nonsense"}, {"resource", "https://unknown.example.com"}, {"response_mode", "web_message"},
 		} {
 			stranger.authorize(o.visitor(t), account{}, stranger.ask(pairs...)).stopped(t)
+			documented.authorize(o.visitor(t), account{}, documented.ask(pairs...)).stopped(t)
 			if tr := stranger.authorize(v, account{}, stranger.ask(pairs...)); !tr.reply.Has("error") {
 				t.Errorf("%v: got %s %v, %d", pairs, tr.to, tr.reply, tr.last.status)
 			}
@@ -267,6 +268,16 @@ func TestStrangersClientSendsNobodyOffUnseen(t *testing.T) {
 		// Silent authentication is the exception that the section makes.
 		stranger.authorize(o.visitor(t), account{}, stranger.ask("prompt", "none")).refused(t, "login_required")
 	})
+}
+
+// documented is a client that is known by its metadata document alone.
+func (o *op) documented(t *testing.T) *party {
+	t.Helper()
+	id := o.web.URL + "/client.json"
+	o.publish("/client.json", `{"client_id":`+quote(id)+`,"client_name":"Documented","redirect_uris":[`+quote(away)+`],"token_endpoint_auth_method":"none"}`)
+	p := &party{op: o, t: t, client: client.Client{ID: client.ID(id)}, pkce: true, redirect: away}
+	p.signIn(o.visitor(t), o.person())
+	return p
 }
 
 // watch notes the status of every answer to a form.
