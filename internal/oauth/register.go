@@ -82,7 +82,7 @@ func (c *Core) Register(ctx context.Context, in RegisterIn) (Registered, error) 
 	if err != nil {
 		return Registered{}, err
 	}
-	r := Registered{Metadata: md, Token: newRegistrationToken()}
+	r := Registered{Token: newRegistrationToken()}
 	r.Client = client.Client{
 		ID: client.NewID(), Name: md.Name, Active: true, CreatedAt: c.Now(), Source: client.Dynamic,
 		RegistrationHash: secret.Hash(r.Token), Policy: md.policy(),
@@ -91,6 +91,7 @@ func (c *Core) Register(ctx context.Context, in RegisterIn) (Registered, error) 
 		r.Secret = newClientSecret()
 		r.Client.SecretHash = client.HashSecret(c.Key, r.Secret)
 	}
+	r.Metadata = metadataOf(r.Client) // as it will be told whenever it is asked for
 	return r, c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
 		if err := client.Create(ctx, tx, r.Client); err != nil {
 			return err
@@ -234,8 +235,9 @@ func (c *Core) ownUpdate(m *members, cl client.Client) error {
 }
 
 func (c *Core) putRegistration(ctx context.Context, was Registered, md Metadata, in ManageIn) (Registered, error) {
-	r := Registered{Client: was.Client, Metadata: md, Token: in.Token}
+	r := Registered{Client: was.Client, Token: in.Token}
 	r.Client.Name, r.Client.Policy = md.Name, md.policy()
+	r.Metadata = metadataOf(r.Client)
 	switch needs := usesSecret(md.TokenEndpointAuth); {
 	case needs && !was.Client.Confidential():
 		r.Secret = newClientSecret()
