@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"sallyport/internal/client"
+	"sallyport/internal/db"
 	"sallyport/internal/db/dbtest"
 	"sallyport/internal/rig"
 	"sallyport/internal/surface/pages"
@@ -67,5 +69,33 @@ func TestUnexpectedFailuresSayNothing(t *testing.T) {
 		if strings.Contains(strings.ToLower(got.Body.String()), tell) {
 			t.Errorf("the page tells of %q:\n%s", tell, got.Body)
 		}
+	}
+}
+
+// Whose application was changed while they signed in is sent nowhere, and the
+// operator learns what does not fit any more.
+func TestMismatchIsToldToTheOperator(t *testing.T) {
+	d := dbtest.SQLite(t)
+	w := newTown(t, d, "https://app.example.com")
+	_, p := surfaces(t, w.Rig, rig.Base)
+	var log strings.Builder
+	p.Log = slog.New(slog.NewTextHandler(&log, nil))
+	w.Mount(p.Routes(), p.MethodNotAllowed)
+	w.Mount(provider(w.Rig, p, rig.Base).Routes(), p.MethodNotAllowed)
+	began := visit(w.Handler(), "GET", w.authorize("demo", ""), "").Header().Get("Location")
+	w.Write(func(ctx context.Context, tx *db.Tx) error {
+		c, err := client.ByID(ctx, tx, client.ID(w.vars["demo"]))
+		if err != nil {
+			return err
+		}
+		c.Policy.RedirectURIs = []string{"https://app.example.com/Callback"}
+		return client.Update(ctx, tx, c, w.Now())
+	})
+	got := visit(w.Handler(), "GET", began, "")
+	if got.Code != http.StatusBadRequest || !strings.Contains(got.Body.String(), "start again: redirect_uri is not registered for this application.") {
+		t.Errorf("got %d %s", got.Code, got.Body)
+	}
+	if !strings.Contains(log.String(), "differ from character 25 on") || strings.Contains(got.Body.String(), "character") {
+		t.Errorf("got the log %q, want it, and it alone, to say where they differ", &log)
 	}
 }

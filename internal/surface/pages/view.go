@@ -1,7 +1,6 @@
 package pages
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"embed"
@@ -11,8 +10,6 @@ import (
 	"io/fs"
 	"net/http"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"sallyport/internal/client"
 	"sallyport/internal/fault"
@@ -171,7 +168,10 @@ func (p *Pages) Message(w http.ResponseWriter, r *http.Request, status int, titl
 // provider refused is said in its own words: it wrote them for a page like this.
 func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if e, ok := errors.AsType[*oauth.Error](err); ok {
-		p.message(w, r, http.StatusBadRequest, failed, sentence(e.Description)+" Go back to the application and start again.")
+		if e.Detail != "" { // for the operator: what exactly does not fit
+			p.Log.InfoContext(r.Context(), "page refused", "request_id", wire.OriginOf(r.Context()).RequestID, "path", r.URL.Path, "err", err)
+		}
+		p.message(w, r, http.StatusBadRequest, failed, "Please go back to the application and start again: "+e.Description+".")
 		return
 	}
 	f, ok := wire.Fault(err)
@@ -185,13 +185,6 @@ func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 		title = titles[pageAccount]
 	}
 	p.message(w, r, statusOf(f), title, words(f))
-}
-
-// sentence makes one of a refusal's words.
-func sentence(words string) string {
-	words = cmp.Or(words, "the request is not valid")
-	first, size := utf8.DecodeRuneInString(words)
-	return string(unicode.ToUpper(first)) + words[size:] + "."
 }
 
 // NotFound answers a path that no page has.
