@@ -118,7 +118,7 @@ func (a *API) use(r *http.Request, scheme, raw string) (oauth.Live, []string, er
 	}
 	in.Proof.AccessToken = raw
 	if in.Certificate, err = a.certificate(r); err != nil {
-		return oauth.Live{}, nil, err
+		return oauth.Live{}, nil, &oauth.Error{Code: oauth.InvalidToken, Description: "the client certificate could not be read", Err: err}
 	}
 	l, err := a.OAuth.Use(r.Context(), in)
 	if err == nil && !a.forUs(t, l) {
