@@ -59,8 +59,8 @@ type Options struct {
 	// Patience is how old a document may be that Documents gives where a fresh
 	// one is asked for; 0 is a minute.
 	Patience time.Duration
-	Roots     *x509.CertPool // trusted certificate authorities; nil: the system's
-	Resolver  *net.Resolver  // nil: the system's
+	Roots    *x509.CertPool // trusted certificate authorities; nil: the system's
+	Resolver *net.Resolver  // nil: the system's
 }
 
 // Client returns an HTTP client under these limits. It uses no proxy, keeps no
