@@ -20,9 +20,9 @@ type Requests struct {
 	// ProxyOnly is a header that says what only a proxy can know, such as the
 	// client's certificate. It is taken from requests of everybody else.
 	ProxyOnly string
-	Now     func() time.Time
-	Log     *slog.Logger                // access log; nil means none
-	Observe func(context.Context, Done) // told of each request; nil means nobody
+	Now       func() time.Time
+	Log       *slog.Logger                // access log; nil means none
+	Observe   func(context.Context, Done) // told of each request; nil means nobody
 }
 
 // Done is a request that was answered.
