@@ -24,7 +24,7 @@ func TestCodeFlowEndsInAVerifiedIDToken(t *testing.T) {
 	signedWith := func(alg string) func(*client.Client) {
 		return func(c *client.Client) { c.Policy.OAuth.IDTokenAlg = alg }
 	}
-	for name, tc := range map[string]struct {
+	cases := map[string]struct {
 		change func(*client.Client)
 		ask    []string
 		verify string
@@ -40,9 +40,10 @@ func TestCodeFlowEndsInAVerifiedIDToken(t *testing.T) {
 		},
 		"ID token by RS256": {change: signedWith("RS256"), alg: "RS256"},
 		"ID token by ES256": {change: signedWith("ES256"), alg: "ES256"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			eachOP(t, func(t *testing.T, o *op) {
+	}
+	eachOP(t, func(t *testing.T, o *op) {
+		for name, tc := range cases {
+			t.Run(name, func(t *testing.T) {
 				p, who := o.party(t, tc.change), o.person()
 				q := p.ask(tc.ask...)
 				tr := p.authorize(o.visitor(t), who, q)
@@ -58,8 +59,8 @@ func TestCodeFlowEndsInAVerifiedIDToken(t *testing.T) {
 					t.Errorf("the ID token %v tells who the person is, though nobody asked", tk.id)
 				}
 			})
-		})
-	}
+		}
+	})
 }
 
 func TestRequestWithoutResponseTypeIsRefused(t *testing.T) {

@@ -64,7 +64,7 @@ func TestFAPIFlow(t *testing.T) {
 	off := func(seconds int64) func(map[string]any, map[string]any) {
 		return func(_, claims map[string]any) { claims["iat"] = claims["iat"].(int64) + seconds }
 	}
-	for name, tc := range map[string]struct {
+	cases := map[string]struct {
 		ask  []string
 		edit func(header, claims map[string]any)
 	}{
@@ -79,9 +79,10 @@ func TestFAPIFlow(t *testing.T) {
 		"proofs of in ten seconds":    {edit: off(10)},
 		"proofs with nbf and exp":     {edit: func(_, c map[string]any) { c["nbf"], c["exp"] = c["iat"], c["iat"].(int64)+300 }},
 		"proofs with further members": {edit: func(h, c map[string]any) { h["more"], c["more"] = "x", "y" }},
-	} {
-		t.Run(name, func(t *testing.T) {
-			eachOP(t, func(t *testing.T, o *op) {
+	}
+	eachOP(t, func(t *testing.T, o *op) {
+		for name, tc := range cases {
+			t.Run(name, func(t *testing.T) {
 				p, who := o.fapi(t), o.person()
 				p.editProof = tc.edit
 				q := p.ask(tc.ask...)
@@ -97,8 +98,8 @@ func TestFAPIFlow(t *testing.T) {
 					t.Errorf("got %v", got)
 				}
 			})
-		})
-	}
+		}
+	})
 }
 
 func TestPersonMayRefuse(t *testing.T) {
