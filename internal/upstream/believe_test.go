@@ -1,14 +1,12 @@
 package upstream_test
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -237,13 +235,13 @@ func TestLinkedInLegacy(t *testing.T) {
 
 func TestWorkOSUser(t *testing.T) {
 	who := upstreamtest.Jane
-	who.Roles = []string{"admin", "member"}
+	who.Roles, who.Impersonator = []string{"admin", "member"}, "support@acme.com"
 	p := serve(t, upstream.WorkOS, who)
 	got, err := p.signIn(t, upstream.Start{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Session != "session_"+who.ID || got.Organization != "org_1" || !slices.Equal(got.Roles, who.Roles) || got.Tokens.Refresh == "" {
+	if got.Session != "session_"+who.ID || got.Organization != "org_1" || !slices.Equal(got.Roles, who.Roles) || got.Impersonator != who.Impersonator || got.Tokens.Refresh == "" {
 		t.Errorf("got %+v", got)
 	}
 	out, err := p.b.LogoutURL(t.Context(), p.u, upstream.Goodbye{Session: got.Session, ReturnTo: "https://app.example.com/signin"})
@@ -303,111 +301,4 @@ func TestLogoutURLs(t *testing.T) {
 			t.Errorf("%s: %s, %v", kind, out, err)
 		}
 	}
-}
-
-func TestRotatedKeyIsFound(t *testing.T) {
-	p := serve(t, upstream.OIDC)
-	if _, err := p.signIn(t, upstream.Start{}); err != nil {
-		t.Fatal(err)
-	}
-	p.Rotate()
-	p.pass(time.Second)
-	if _, err := p.signIn(t, upstream.Start{}); err != nil {
-		t.Errorf("after a rotation: %v", err)
-	}
-}
-
-// Metadata and keys are read once by however many sign in at once, and not
-// again while they are fresh.
-func TestPublishedDocumentsAreReadOnce(t *testing.T) {
-	p := serve(t, upstream.OIDC)
-	var wg sync.WaitGroup
-	for range 30 {
-		wg.Go(func() {
-			location, a, err := p.b.Begin(t.Context(), p.u, upstream.Start{RedirectURI: callback, State: "the-state"})
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			if _, err := p.b.Finish(t.Context(), p.u, a, p.back(t, location, false), upstream.Visitor{}); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	count := map[string]int{}
-	for _, r := range p.Requests() {
-		count[r]++
-	}
-	if count["GET /.well-known/openid-configuration"] != 1 || count["GET /jwks"] != 1 || count["POST /token"] != 30 || count["GET /me"] != 0 {
-		t.Errorf("requests: %v", count)
-	}
-}
-
-// Refresh reads anew what is about to grow old, and tells of what fails without
-// forgetting what is known.
-func TestRefresh(t *testing.T) {
-	p := serve(t, upstream.OIDC)
-	all := []upstream.Upstream{p.u, serve(t, upstream.GitHub).u}
-	if err := p.b.Refresh(t.Context(), all); err != nil {
-		t.Fatal(err)
-	}
-	p.Behave(upstreamtest.Down)
-	p.pass(2 * time.Hour)
-	if err := p.b.Refresh(t.Context(), all); err != nil {
-		t.Errorf("while it is down, the old ones stand in: %v", err)
-	}
-	p.Behave(upstreamtest.None)
-	if _, err := p.signIn(t, upstream.Start{}); err != nil {
-		t.Error(err)
-	}
-	other := serve(t, upstream.OIDC)
-	other.Behave(upstreamtest.OtherMetadata)
-	if err := p.b.Refresh(t.Context(), []upstream.Upstream{other.u, p.u}); !errors.Is(err, upstream.ErrLies) {
-		t.Errorf("an impostor's: %v", err)
-	}
-}
-
-// A provider of plain http elsewhere than on this machine is not asked.
-func TestPlainHTTPIsNotAsked(t *testing.T) {
-	b := upstream.NewBroker(upstream.Options{Now: time.Now})
-	defer b.Close()
-	u := upstream.Upstream{Key: "x", Kind: upstream.OIDC, Secret: "s", Settings: upstream.Settings{ClientID: "c", Issuer: "http://login.corp.example"}}
-	if _, _, err := b.Begin(context.Background(), u, upstream.Start{}); err == nil {
-		t.Error("it was asked")
-	}
-	git := upstream.Upstream{Key: "x", Kind: upstream.GitHub, Secret: "s", Settings: upstream.Settings{ClientID: "c", BaseURL: "http://10.0.0.1"}}
-	if _, err := b.Exchange(context.Background(), git, upstream.Exchange{Code: "c"}); !errors.Is(err, upstream.ErrUnreachable) {
-		t.Errorf("github over http: %v", err)
-	}
-}
-
-// A base URL below a path is where everything is, and an issuer of another name
-// may be reached by it.
-func TestBaseURLBelowAPath(t *testing.T) {
-	var fake *upstreamtest.Fake
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fake.ServeHTTP(w, r) }))
-	defer s.Close()
-	for _, kind := range upstream.Kinds() {
-		fake = upstreamtest.New(kind, s.URL+"/fake/"+string(kind), time.Now)
-		p := &place{Fake: fake, u: fake.Upstream("fake"), b: upstream.NewBroker(upstream.Options{Now: time.Now})}
-		if _, err := p.signIn(t, upstream.Start{}); err != nil {
-			t.Errorf("%s: %v", kind, err)
-		}
-		p.b.Close()
-	}
-}
-
-// BenchmarkUpstreamCallback is the record's share of a callback: two requests of
-// the provider's less the ones that are kept, and an ID token.
-func BenchmarkUpstreamCallback(b *testing.B) {
-	p := serve(b, upstream.OIDC)
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			if _, err := p.signIn(b, upstream.Start{}); err != nil {
-				b.Error(err)
-				return
-			}
-		}
-	})
 }

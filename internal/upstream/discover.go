@@ -86,7 +86,8 @@ func (b *Broker) metadata(ctx context.Context, u Upstream) (metadata, error) {
 	for _, at := range []*string{&m.Authorization, &m.Token, &m.Userinfo, &m.Keys, &m.EndSession} {
 		*at = u.at(*at)
 	}
-	for name, at := range map[string]string{"authorization_endpoint": m.Authorization, "token_endpoint": m.Token, "jwks_uri": m.Keys} {
+	for name, at := range map[string]string{"authorization_endpoint": m.Authorization, "token_endpoint": m.Token, "jwks_uri": m.Keys,
+		"userinfo_endpoint": or(m.Userinfo, m.Token), "end_session_endpoint": or(m.EndSession, m.Token)} { // the last two may be missing
 		if _, err := outbound.CheckURL(at, everywhere); err != nil {
 			return metadata{}, fail(ErrLies, "metadata of %s: %s: %v", u.Issuer(), name, err)
 		}

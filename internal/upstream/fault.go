@@ -3,6 +3,7 @@ package upstream
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 )
 
@@ -98,8 +99,10 @@ func refusedCode(status int, code string) error {
 		f.Reason = ErrClient
 	case "server_error", "temporarily_unavailable":
 		f.Reason = ErrUnreachable
-	case "":
-		f.Reason = ErrClient
+	default:
+		if code == "" || status == http.StatusUnauthorized {
+			f.Reason = ErrClient
+		}
 	}
 	return f
 }

@@ -250,7 +250,8 @@ func (f *Fake) person(w http.ResponseWriter, r *http.Request, path string) {
 		writeJSON(w, http.StatusOK, map[string]any{"elements": []any{map[string]any{"handle~": map[string]string{"emailAddress": p.Email}}}})
 	case "/me":
 		if f.kind == upstream.OAuth2 {
-			writeJSON(w, http.StatusOK, map[string]any{"account": map[string]any{"number": json.RawMessage(or(p.ID, "null"))}, "mail": p.Email, "mail_confirmed": p.EmailVerified, "name": p.GivenName + " " + p.FamilyName})
+			writeJSON(w, http.StatusOK, map[string]any{"account": map[string]any{"number": json.RawMessage(or(p.ID, "null"))},
+				"mail": p.Email, "mail_confirmed": p.EmailVerified, "name": p.GivenName + " " + p.FamilyName})
 			return
 		}
 		fallthrough

@@ -205,7 +205,11 @@ func (f *Fake) workOSAnswer(v visit) map[string]any {
 	if f.trouble == Somebody {
 		user["id"] = id + "0"
 	}
-	return map[string]any{"user": user, "organization_id": "org_1", "access_token": f.sign(c), "refresh_token": "rt_" + secret.Hex(8), "authentication_method": "Password"}
+	out := map[string]any{"user": user, "organization_id": "org_1", "access_token": f.sign(c), "refresh_token": "rt_" + secret.Hex(8), "authentication_method": "Password"}
+	if p.Impersonator != "" {
+		out["impersonator"] = map[string]string{"email": p.Impersonator, "reason": "support"}
+	}
+	return out
 }
 
 // appleKey is the key of a team that does not exist.

@@ -29,6 +29,7 @@ type Person struct {
 	HostedDomain  string // Google
 	TenantID      string // Microsoft
 	Roles         []string
+	Impersonator  string // WorkOS: who really signs in
 }
 
 // Jane is somebody to sign in with where nobody in particular is needed.
