@@ -48,6 +48,16 @@ func (o *op) registered(t *testing.T, metadata fields) *party {
 	return p
 }
 
+// documented is a client that is known by its metadata document alone.
+func (o *op) documented(t *testing.T) *party {
+	t.Helper()
+	id := o.web.URL + "/client.json"
+	o.publish("/client.json", `{"client_id":`+quote(id)+`,"client_name":"Documented","redirect_uris":[`+quote(away)+`],"token_endpoint_auth_method":"none"}`)
+	p := &party{op: o, t: t, client: client.Client{ID: client.ID(id)}, pkce: true, redirect: away}
+	p.signIn(o.visitor(t), o.person())
+	return p
+}
+
 func TestRegisteredClientSignsPeopleIn(t *testing.T) {
 	t.Parallel()
 	eachOP(t, func(t *testing.T, o *op) {

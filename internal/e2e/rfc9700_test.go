@@ -270,14 +270,29 @@ func TestStrangersClientSendsNobodyOffUnseen(t *testing.T) {
 	})
 }
 
-// documented is a client that is known by its metadata document alone.
-func (o *op) documented(t *testing.T) *party {
-	t.Helper()
-	id := o.web.URL + "/client.json"
-	o.publish("/client.json", `{"client_id":`+quote(id)+`,"client_name":"Documented","redirect_uris":[`+quote(away)+`],"token_endpoint_auth_method":"none"}`)
-	p := &party{op: o, t: t, client: client.Client{ID: client.ID(id)}, pkce: true, redirect: away}
-	p.signIn(o.visitor(t), o.person())
-	return p
+// Nor by the other endpoint that sends browsers away.
+func TestStrangersClientSendsNobodyOffByLogout(t *testing.T) {
+	t.Parallel()
+	eachOP(t, func(t *testing.T, o *op) {
+		p := o.registered(t, fields{"post_logout_redirect_uris": []string{bye}})
+		theirs := o.visitor(t)
+		hint := p.signIn(theirs, o.person()).ID // of whoever brought the client in
+		for _, pairs := range [][]string{{"client_id", string(p.client.ID)}, {"id_token_hint", hint}} {
+			pairs = append(pairs, "post_logout_redirect_uri", bye, "state", "s")
+			if tr := o.visitor(t).end(true, pairs...); tr.to != "" || len(tr.pages) > 0 {
+				t.Errorf("somebody who was not signed in was sent to %s, by way of %v", tr.to, tr.pages)
+			}
+			victim := o.visitor(t)
+			p.signIn(victim, o.person())
+			tr := victim.end(false, pairs...)
+			if _, asked := tr.last.form("/logout"); !asked || tr.to != "" {
+				t.Errorf("somebody who is signed in was sent to %s", tr.to)
+			}
+		}
+		if tr := theirs.end(true, "id_token_hint", hint, "post_logout_redirect_uri", bye); tr.to != bye {
+			t.Errorf("whoever it signed in ends at %s %d", tr.to, tr.last.status)
+		}
+	})
 }
 
 // watch notes the status of every answer to a form.
