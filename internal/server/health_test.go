@@ -110,10 +110,11 @@ func TestMetrics(t *testing.T) {
 	s.operations().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 	text := w.Body.String()
 	for _, want := range []string{
-		`sallyport_requests_total{method="GET",route="/.well-known/jwks.json",status="200",surface="oidc"} 2`,
+		`sallyport_requests_total{method="GET",route="/.well-known/jwks.json",status="200",surface="oidc"} 1`,
+		`sallyport_requests_total{method="GET",route="/.well-known/jwks.json",status="200",surface="keymaster"} 1`,
 		`sallyport_requests_total{method="GET",route="",status="404",surface=""} 2`,
 		`sallyport_requests_total{method="GET",route="/healthz",status="200",surface="server"} 1`,
-		`sallyport_request_duration_seconds_count{route="/.well-known/jwks.json",surface="oidc"} 2`,
+		`sallyport_request_duration_seconds_count{route="/.well-known/jwks.json",surface="oidc"} 1`,
 		`sallyport_jobs{kind="test",state="live"} 1`, `sallyport_db_writes_total{outcome="committed"}`,
 		`sallyport_password_slots{state="all"}`, "go_goroutines", "process_start_time_seconds",
 	} {
