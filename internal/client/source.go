@@ -16,10 +16,11 @@ func SetRefreshed(ctx context.Context, tx *db.Tx, id ID, at time.Time) error {
 // SweepDocuments deletes up to n clients whose documents nobody has asked for
 // since before, and in which nobody has a place or gave anything: strangers can
 // bring in any number of them. It reports how many; one that is asked for again
-// comes back by its document.
+// comes back by its document. What the operator switched off stays, or it would
+// come back switched on.
 func SweepDocuments(ctx context.Context, tx *db.Tx, before time.Time, n int) (int64, error) {
 	gone, err := tx.Exec(ctx, `DELETE FROM clients WHERE source = 'document' AND refreshed_at < $1 AND id IN (
-		SELECT c.id FROM clients c WHERE c.source = 'document' AND c.refreshed_at < $1
+		SELECT c.id FROM clients c WHERE c.source = 'document' AND c.active AND c.refreshed_at < $1
 			AND NOT EXISTS (SELECT 1 FROM enrolments e WHERE e.client_id = c.id)
 			AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.client_id = c.id)
 			AND NOT EXISTS (SELECT 1 FROM consents o WHERE o.client_id = c.id)
@@ -28,4 +29,11 @@ func SweepDocuments(ctx context.Context, tx *db.Tx, before time.Time, n int) (in
 		return 0, fmt.Errorf("sweep client documents: %w", err)
 	}
 	return gone, nil
+}
+
+// AnyOpen reports whether one of the operator's own clients takes in whoever
+// comes. A policy is stored as compact JSON, in which a quotation mark inside a
+// text is escaped.
+func AnyOpen(ctx context.Context, tx *db.Tx) (bool, error) {
+	return db.One(ctx, tx, db.Bool, `SELECT EXISTS (SELECT 1 FROM clients WHERE source = '' AND active AND policy LIKE '%"registration":"open"%')`)
 }

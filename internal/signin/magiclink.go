@@ -79,10 +79,11 @@ func (c *Core) SendMagicLink(ctx context.Context, payload []byte) error {
 		if err != nil && !errors.Is(err, db.ErrNotFound) {
 			return err
 		}
-		if cl.Policy.Registration == client.Invite {
-			if u.ID == "" {
-				return nil
+		if u.ID == "" {
+			if ok, err := takesIn(ctx, tx, cl); err != nil || !ok {
+				return err
 			}
+		} else if cl.Policy.Registration == client.Invite {
 			if _, err := client.EnrolmentOf(ctx, tx, u.ID, cl.ID); errors.Is(err, db.ErrNotFound) {
 				return nil
 			} else if err != nil {
@@ -164,7 +165,9 @@ func (out *MagicLinkOut) admit(ctx context.Context, tx *db.Tx, c *Core, s onetim
 	user, err := identity.ByEmail(ctx, tx, s.Email)
 	switch {
 	case errors.Is(err, db.ErrNotFound):
-		if out.Client.Policy.Registration == client.Invite {
+		if ok, err := takesIn(ctx, tx, out.Client); err != nil {
+			return nil, err
+		} else if !ok {
 			return fault.New(fault.NotEnrolled), nil
 		}
 		u := newUser(s.Email, "", "", c.Now())

@@ -255,7 +255,21 @@ func (c *Core) unqueue(kind job.Kind, payload []byte, into any) error {
 	return json.Unmarshal(plain, into)
 }
 
-// brand is how a client looks in its mails.
+// takesIn reports whether somebody whom nobody knows may make an account by way
+// of cl. A client that registered itself opens no door that the operator has
+// closed: what it gets for a person is good at the operator's resources too.
+func takesIn(ctx context.Context, tx *db.Tx, cl client.Client) (bool, error) {
+	if cl.Source == client.Operator {
+		return cl.Policy.Registration != client.Invite, nil
+	}
+	return client.AnyOpen(ctx, tx)
+}
+
+// brand is how a client looks in its mails. One that registered itself chose its
+// name, and would choose what we mail to people who never heard of it.
 func brand(cl client.Client, u identity.User) mail.Data {
+	if cl.Source != client.Operator {
+		return mail.Data{Name: u.DisplayName}
+	}
 	return mail.Data{ClientName: cl.Name, Color: cl.Policy.Branding.Color, Name: u.DisplayName}
 }

@@ -49,7 +49,12 @@ func (c *Core) SignUp(ctx context.Context, in SignUpIn) (Outcome, error) {
 		if cl, err = clientFor(ctx, tx, in.ClientID, client.MethodPassword, in.Request); err != nil {
 			return err
 		}
-		if cl.Policy.Registration == client.Invite {
+		switch ok, err := takesIn(ctx, tx, cl); {
+		case err != nil:
+			return err
+		case !ok && cl.Source != client.Operator: // it invites nobody
+			return fault.New(fault.NotEnrolled)
+		case !ok:
 			return fault.New(fault.InviteRequired)
 		}
 		return absent(ctx, tx, email)
