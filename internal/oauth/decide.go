@@ -73,6 +73,11 @@ func (c *Core) judge(r Request, s sight, consented bool) verdict {
 	if s.session.ID == "" || s.session.Partial || s.standing.User.Status != identity.Active {
 		return ask("nobody is signed in")
 	}
+	if r.Asks(promptNone) && s.client.AsksConsent() && s.consent.UserID == "" {
+		// Nothing is told about a person who never agreed to anything: not whether
+		// they are the one that the client guesses, nor what place they have.
+		return no(ConsentRequired, "the person must be asked", "")
+	}
 	if !c.meant(r, s.client, s.session.UserID) {
 		if fresh { // they have just signed in: asking again would only go round in a circle
 			return no(LoginRequired, "another person is signed in than the request is for", "")

@@ -82,7 +82,11 @@ func (c *Core) documentClient(ctx context.Context, id string, v Visitor) (client
 			return client.Client{}, err
 		}
 	}
-	next, err := c.readDocument(ctx, id)
+	policy := newPolicy()
+	if known {
+		policy = was.Policy
+	}
+	next, err := c.readDocument(ctx, id, policy)
 	if err != nil {
 		if known && outbound.Unreachable(err) && c.Now().Before(was.RefreshedAt.Add(staleDocument)) {
 			return was, nil
@@ -133,10 +137,11 @@ func take(ctx context.Context, tx *db.Tx, now time.Time, rules ...limit.Rule) er
 	return err
 }
 
-// readDocument returns the client that a document describes. It must say that it
+// readDocument returns the client that a document describes, with the policy that
+// it has beside that. It must say that it
 // is the document of that very id, or anybody's upload to a host could speak for
 // another's application; and hold no secret, since it is public.
-func (c *Core) readDocument(ctx context.Context, id string) (client.Client, error) {
+func (c *Core) readDocument(ctx context.Context, id string, policy client.Policy) (client.Client, error) {
 	bad := func(description string, err error) error {
 		return &Error{Code: InvalidClient, Description: "the client's metadata document " + description, Detail: short(id), Err: err}
 	}
@@ -159,7 +164,7 @@ func (c *Core) readDocument(ctx context.Context, id string) (client.Client, erro
 		return client.Client{}, bad("is refused: "+e.Description, err)
 	}
 	return client.Client{
-		ID: client.ID(id), Name: md.Name, Active: true, Source: client.Document, RefreshedAt: c.Now(), CreatedAt: c.Now(), Policy: md.policy(),
+		ID: client.ID(id), Name: md.Name, Active: true, Source: client.Document, RefreshedAt: c.Now(), CreatedAt: c.Now(), Policy: md.policy(policy),
 	}, err
 }
 

@@ -154,27 +154,35 @@ func (md *Metadata) host() string {
 	return "Application"
 }
 
-// policy is the policy of a client that describes itself so, beside what others
-// have decided about it: whoever has an account may use it, once they agreed.
-func (md Metadata) policy() client.Policy {
+// newPolicy is that of a client nobody has decided anything about yet: whoever
+// has an account may use it, once they agreed.
+func newPolicy() client.Policy {
 	return client.Policy{
-		RedirectURIs: md.RedirectURIs, PostLogoutRedirectURIs: md.PostLogoutRedirectURIs,
 		Registration: client.Open, Methods: []string{client.MethodPassword, client.MethodMagicLink},
-		Grants: md.GrantTypes, JWKSURI: md.JWKSURI, BackchannelLogoutURI: md.BackchannelLogoutURI,
-		Branding: client.Branding{LogoURL: md.LogoURI},
-		OAuth: client.OAuth{
-			TokenEndpointAuth: md.TokenEndpointAuth, TokenEndpointAuthAlg: md.TokenEndpointAuthAlg, TLSSubjectDN: md.TLSSubjectDN,
-			JWKS: md.JWKS, Scopes: without(strings.Fields(md.Scope), Scopes), Consent: client.ConsentRequired,
-			IDTokenAlg: md.IDTokenAlg, UserinfoAlg: md.UserinfoAlg, AuthorizationAlg: md.AuthorizationAlg,
-			IntrospectionAlg: md.IntrospectionAlg, RequestObjectAlg: md.RequestObjectAlg,
-			RequireSignedRequest: md.RequireSignedRequest, RequirePAR: md.RequirePAR, RequestURIs: md.RequestURIs,
-			SubjectType: md.SubjectType, SectorIdentifierURI: md.SectorIdentifierURI, DPoPBound: md.DPoPBound, TLSBound: md.TLSBound,
-			DefaultMaxAge: md.DefaultMaxAge, RequireAuthTime: md.RequireAuthTime, DefaultACR: md.DefaultACR,
-			BackchannelNeedsSID: md.BackchannelNeedsSID, ApplicationType: md.ApplicationType,
-			ClientURI: md.ClientURI, PolicyURI: md.PolicyURI, TermsURI: md.TermsURI, InitiateLoginURI: md.InitiateLoginURI,
-			SoftwareID: md.SoftwareID, SoftwareVersion: md.SoftwareVersion, Contacts: md.Contacts,
-		},
-	}.WithDefaults()
+		OAuth: client.OAuth{Consent: client.ConsentRequired},
+	}
+}
+
+// policy is was with what the client says of itself in the place of what it said
+// before. The rest is what others have decided about it, and stays: a client does
+// not get rid of it by describing itself anew.
+func (md Metadata) policy(was client.Policy) client.Policy {
+	p := was
+	p.RedirectURIs, p.PostLogoutRedirectURIs, p.Grants = md.RedirectURIs, md.PostLogoutRedirectURIs, md.GrantTypes
+	p.JWKSURI, p.BackchannelLogoutURI, p.Branding.LogoURL = md.JWKSURI, md.BackchannelLogoutURI, md.LogoURI
+	p.OAuth = client.OAuth{
+		TokenEndpointAuth: md.TokenEndpointAuth, TokenEndpointAuthAlg: md.TokenEndpointAuthAlg, TLSSubjectDN: md.TLSSubjectDN,
+		JWKS: md.JWKS, Scopes: without(strings.Fields(md.Scope), Scopes), Consent: was.OAuth.Consent,
+		IDTokenAlg: md.IDTokenAlg, UserinfoAlg: md.UserinfoAlg, AuthorizationAlg: md.AuthorizationAlg,
+		IntrospectionAlg: md.IntrospectionAlg, RequestObjectAlg: md.RequestObjectAlg,
+		RequireSignedRequest: md.RequireSignedRequest, RequirePAR: md.RequirePAR, RequestURIs: md.RequestURIs,
+		SubjectType: md.SubjectType, SectorIdentifierURI: md.SectorIdentifierURI, DPoPBound: md.DPoPBound, TLSBound: md.TLSBound,
+		DefaultMaxAge: md.DefaultMaxAge, RequireAuthTime: md.RequireAuthTime, DefaultACR: md.DefaultACR,
+		BackchannelNeedsSID: md.BackchannelNeedsSID, ApplicationType: md.ApplicationType,
+		ClientURI: md.ClientURI, PolicyURI: md.PolicyURI, TermsURI: md.TermsURI, InitiateLoginURI: md.InitiateLoginURI,
+		SoftwareID: md.SoftwareID, SoftwareVersion: md.SoftwareVersion, Contacts: md.Contacts,
+	}
+	return p.WithDefaults()
 }
 
 // metadataOf is the reverse of policy: what is registered of a client.

@@ -44,7 +44,7 @@ func FuzzMetadata(f *testing.F) {
 		if strings.Contains(md.Scope, ScopeRegister) || md.Name == "" || strings.ContainsFunc(md.Name, unprintable) {
 			t.Errorf("scope %q, name %q", md.Scope, md.Name)
 		}
-		back := metadataOf(client.Client{Name: md.Name, Policy: md.policy()})
+		back := metadataOf(client.Client{Name: md.Name, Policy: md.policy(newPolicy())})
 		back.Scope = md.Scope // the others' are every client's
 		if !reflect.DeepEqual(back, md) {
 			t.Errorf("told as\n%+v\nstored as\n%+v", md, back)

@@ -44,7 +44,7 @@ func (c *Core) Push(ctx context.Context, in PushIn) (requestURI string, life tim
 	raw := ""
 	err = c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
 		raw = ""
-		if err := take(ctx, tx, c.Now(), newPushed(cl)); err != nil {
+		if err := take(ctx, tx, c.Now(), newPushed(cl, in.Auth.Visitor)); err != nil {
 			return err
 		}
 		if err := spend(ctx, tx, append(seen, more...)); err != nil {
@@ -58,9 +58,14 @@ func (c *Core) Push(ctx context.Context, in PushIn) (requestURI string, life tim
 	return PushedPrefix + raw, PushedLifetime, err
 }
 
-// newPushed limits what one client may push: a public one proves nothing.
-func newPushed(cl client.Client) limit.Rule {
-	return limit.Rule{Name: "oauth.par", Key: string(cl.ID), N: 6000, Per: 10 * time.Minute}
+// newPushed limits what one client may push. As a public one anybody may, so
+// each network has a count of its own: else one stranger would use up everybody's.
+func newPushed(cl client.Client, v Visitor) limit.Rule {
+	rule := limit.Rule{Name: "oauth.par", Key: string(cl.ID), N: 6000, Per: 10 * time.Minute}
+	if methodOf(cl) == client.AuthNone {
+		rule.Key, rule.N = rule.Key+" "+network(v), newWaiting(v).N
+	}
+	return rule
 }
 
 // pushed reads the request. A request_uri has no place in it (RFC 9126 §2.1),

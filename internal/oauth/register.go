@@ -85,7 +85,7 @@ func (c *Core) Register(ctx context.Context, in RegisterIn) (Registered, error) 
 	r := Registered{Token: newRegistrationToken()}
 	r.Client = client.Client{
 		ID: client.NewID(), Name: md.Name, Active: true, CreatedAt: c.Now(), Source: client.Dynamic,
-		RegistrationHash: secret.Hash(r.Token), Policy: md.policy(),
+		RegistrationHash: secret.Hash(r.Token), Policy: md.policy(newPolicy()),
 	}
 	if usesSecret(md.TokenEndpointAuth) {
 		r.Secret = newClientSecret()
@@ -186,7 +186,8 @@ func changes(id client.ID) limit.Rule {
 	return limit.Rule{Name: "oauth.register change", Key: string(id), N: 30, Per: time.Hour}
 }
 
-// UpdateRegistration replaces all that a client says of itself (RFC 7592 §2.2).
+// UpdateRegistration replaces all that a client says of itself (RFC 7592 §2.2),
+// and nothing that the operator decided about it.
 // Its id and its tokens stay; it gets a secret if it has none and now needs one,
 // and loses the one it no longer uses. Fails as Register and Registration do.
 func (c *Core) UpdateRegistration(ctx context.Context, in ManageIn) (Registered, error) {
@@ -236,7 +237,7 @@ func (c *Core) ownUpdate(m *members, cl client.Client) error {
 
 func (c *Core) putRegistration(ctx context.Context, was Registered, md Metadata, in ManageIn) (Registered, error) {
 	r := Registered{Client: was.Client, Token: in.Token}
-	r.Client.Name, r.Client.Policy = md.Name, md.policy()
+	r.Client.Name, r.Client.Policy = md.Name, md.policy(was.Client.Policy)
 	r.Metadata = metadataOf(r.Client)
 	switch needs := usesSecret(md.TokenEndpointAuth); {
 	case needs && !was.Client.Confidential():

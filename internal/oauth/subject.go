@@ -20,8 +20,13 @@ func (c *Core) Subject(cl client.Client, u identity.UserID) string {
 
 // sector is what clients have in common that may know a user by one name: the
 // host of the sector identifier, or the one host of all redirect URIs. A client
-// with neither is a sector of its own.
+// with neither is a sector of its own. So is one that registered itself for the
+// device flow: a redirect URI shows that it is of its host only where answers go
+// there, and anybody could name another's to learn what that one calls a person.
 func sector(cl client.Client) string {
+	if cl.Source != client.Operator && cl.Policy.MayUse(client.GrantDevice) {
+		return "client:" + string(cl.ID)
+	}
 	if u, err := url.Parse(cl.Policy.OAuth.SectorIdentifierURI); err == nil && u.Host != "" {
 		return u.Host
 	}
