@@ -167,7 +167,8 @@ func (d *Documents) look(at place, host string, fresh bool, began time.Time) (*d
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := d.now()
-	if doc, ok := d.kept(at); ok && now.Before(doc.until) {
+	doc, ok := d.kept(at)
+	if ok && now.Before(doc.until) {
 		if !fresh || !doc.lookedAt.Before(began) || now.Before(doc.lookedAt.Add(d.patience)) {
 			return &doc, nil, nil
 		}
@@ -176,6 +177,9 @@ func (d *Documents) look(at place, host string, fresh bool, began time.Time) (*d
 		return nil, f, nil
 	}
 	if len(d.under) >= flights || d.hosts[host] >= flightsPerHost {
+		if ok && doc.body != nil && now.Before(doc.goodTill) {
+			return &doc, nil, nil // strangers who keep us busy cut nobody off
+		}
 		return nil, nil, ErrBusy
 	}
 	d.under[at] = &flight{make(chan struct{})}

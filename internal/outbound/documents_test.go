@@ -299,6 +299,30 @@ func TestOneHostHasFewFlights(t *testing.T) {
 	}
 }
 
+// Whoever keeps all flights busy cuts nobody off from what was read before.
+func TestOldDocumentStandsInWhileAllFlightsAreBusy(t *testing.T) {
+	url, _ := publisher(t, "Cache-Control", "max-age=60")
+	l := newLibrary(t, Options{Allow: loopback})
+	if _, err := l.Get(t.Context(), url, Fetch{}); err != nil {
+		t.Fatal(err)
+	}
+	l.mu.Lock()
+	for i := range flights {
+		l.under[place{url: fmt.Sprint(i)}] = &flight{make(chan struct{})}
+	}
+	l.mu.Unlock()
+	for _, c := range []struct {
+		pass time.Duration
+		want error
+	}{{2 * time.Minute, nil}, {24 * time.Hour, ErrBusy}} {
+		l.pass(c.pass)
+		got, err := l.Get(t.Context(), url, Fetch{})
+		if !errors.Is(err, c.want) || c.want == nil && string(got) != "document 1" {
+			t.Errorf("after %s: got %q, %v; want %v", c.pass, got, err, c.want)
+		}
+	}
+}
+
 func TestDocumentsAreBounded(t *testing.T) {
 	l := newLibrary(t, Options{Allow: loopback})
 	l.mu.Lock()
