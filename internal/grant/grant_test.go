@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -299,10 +300,11 @@ func TestConsentsAddUp(t *testing.T) {
 		if got["<nil>"] != 20 {
 			t.Errorf("got %v", got)
 		}
-		run(t, d, func(ctx context.Context, tx *db.Tx) error {
-			return grant.PutConsent(ctx, tx, grant.Consent{UserID: u, ClientID: c, Resources: []string{"https://api"}, Claims: []string{"email"}}, now.Add(time.Hour))
-		})
 		all := must(t, d, func(ctx context.Context, tx *db.Tx) ([]grant.Consent, error) { return grant.ConsentsOf(ctx, tx, u) })
+		run(t, d, func(ctx context.Context, tx *db.Tx) error {
+			return grant.PutConsent(ctx, tx, grant.Consent{UserID: u, ClientID: c, Resources: []string{"https://api"}, Claims: []string{"email"}, Scope: all[0].Scope}, now.Add(time.Hour))
+		})
+		all = must(t, d, func(ctx context.Context, tx *db.Tx) ([]grant.Consent, error) { return grant.ConsentsOf(ctx, tx, u) })
 		if len(all) != 1 || len(all[0].Scope) != 21 || len(all[0].Resources) != 1 || len(all[0].Claims) != 1 || !all[0].CreatedAt.Equal(now) || !all[0].UpdatedAt.Equal(now.Add(time.Hour)) {
 			t.Errorf("got %+v", all)
 		}
@@ -310,6 +312,32 @@ func TestConsentsAddUp(t *testing.T) {
 		_, err := write(t, d, func(ctx context.Context, tx *db.Tx) (grant.Consent, error) { return grant.ConsentOf(ctx, tx, u, c) })
 		if !errors.Is(err, db.ErrNotFound) {
 			t.Errorf("after its end: got %v, want ErrNotFound", err)
+		}
+	})
+}
+
+// To read here and to write there is not to write here: a client that asks for
+// little at a time does not put together what nobody agreed to.
+func TestConsentsAddUpToNoMoreThanWasAgreedTo(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		u, c := pair(t, d)
+		for _, step := range []struct{ scope, resources, wantScope, wantResources string }{
+			{"read", "here", "read", "here"},
+			{"write", "there", "write", "there"},
+			{"read", "there", "write read", "there"},
+			{"read", "here there", "read", "here there"},
+			{"read", "here", "read", "here there"},
+			{"read write", "here there", "read write", "here there"},
+			{"admin", "", "admin", ""},
+		} {
+			run(t, d, func(ctx context.Context, tx *db.Tx) error {
+				return grant.PutConsent(ctx, tx, grant.Consent{UserID: u, ClientID: c, Scope: strings.Fields(step.scope), Resources: strings.Fields(step.resources)}, now)
+			})
+			got := must(t, d, func(ctx context.Context, tx *db.Tx) (grant.Consent, error) { return grant.ConsentOf(ctx, tx, u, c) })
+			if s, r := strings.Join(got.Scope, " "), strings.Join(got.Resources, " "); s != step.wantScope || r != step.wantResources {
+				t.Errorf("%s at %s: got %q at %q, want %q at %q", step.scope, step.resources, s, r, step.wantScope, step.wantResources)
+			}
 		}
 	})
 }

@@ -176,7 +176,10 @@ func ConsentsOf(ctx context.Context, tx *db.Tx, u identity.UserID) ([]Consent, e
 	return db.All(ctx, tx, scanConsent, `SELECT `+consentColumns+` FROM consents WHERE user_id = $1 ORDER BY updated_at DESC, client_id`, u)
 }
 
-// PutConsent adds c to what the user lets the client have already.
+// PutConsent adds c to what the user lets the client have already. A consent is
+// to all its scopes at all its resources. Where both together would be to more
+// than either was (to write here and to read there, but not to write there), the
+// new one alone is kept, and the client asks again for the other.
 func PutConsent(ctx context.Context, tx *db.Tx, c Consent, now time.Time) error {
 	// The conflicting update takes the row before it is read, so that of two
 	// consents at one time neither is lost.
@@ -189,6 +192,11 @@ func PutConsent(ctx context.Context, tx *db.Tx, c Consent, now time.Time) error 
 	scope, resources, claims := union(had.Scope, c.Scope), union(had.Resources, c.Resources), union(had.Claims, c.Claims)
 	if len(scope) == len(had.Scope) && len(resources) == len(had.Resources) && len(claims) == len(had.Claims) {
 		return nil
+	}
+	moreScope, moreResources := len(scope) > len(had.Scope), len(resources) > len(had.Resources)
+	lessScope, lessResources := len(scope) > len(c.Scope), len(resources) > len(c.Resources)
+	if moreScope && lessResources || moreResources && lessScope {
+		scope, resources = nonNil(c.Scope), nonNil(c.Resources)
 	}
 	_, err = tx.Exec(ctx, `UPDATE consents SET scope = $3, resources = $4, claims = $5 WHERE user_id = $1 AND client_id = $2`,
 		c.UserID, c.ClientID, db.JSON(scope), db.JSON(resources), db.JSON(claims))
