@@ -152,6 +152,9 @@ func (c *Core) Revoke(ctx context.Context, raw string, v Visitor) error {
 		} else if err != nil {
 			return err
 		}
+		if found.Family.GrantID != "" {
+			return nil // the provider's: its client proves itself there, and the whole grant ends
+		}
 		if _, err := token.End(ctx, tx, found.Family.ID); err != nil {
 			return err
 		}

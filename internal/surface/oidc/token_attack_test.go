@@ -20,6 +20,7 @@ import (
 	"sallyport/internal/grant"
 	"sallyport/internal/jwks"
 	"sallyport/internal/rig"
+	"sallyport/internal/signin"
 	"sallyport/internal/surface/keymaster"
 	"sallyport/internal/token"
 )
@@ -154,6 +155,14 @@ func TestTokensOfOneTypeAreNoOther(t *testing.T) {
 			if body := verifyAtKeymaster(t, srv, raw, string(w.clients["web"].ID)); strings.Contains(body, `"valid":true`) != own {
 				t.Errorf("%s at Keymaster's verification: %s", name, body)
 			}
+		}
+		// Nobody ends it there either, where no client proves itself.
+		if err := w.SignIn.Revoke(t.Context(), plain.Refresh, signin.Visitor{}); err != nil {
+			t.Error(err)
+		}
+		form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {plain.Refresh}, "client_id": {string(w.clients["web"].ID)}, "client_secret": {secret}}
+		if status, body := send(t, srv, "POST", "/oauth2/token", "", form); status != http.StatusOK {
+			t.Errorf("a refresh token after Keymaster's revocation: got %d %s, want 200", status, body)
 		}
 	})
 }
