@@ -38,12 +38,6 @@ func CreateDevice(ctx context.Context, tx *db.Tx, d Device, hash []byte) error {
 	return nil
 }
 
-// DeviceByHash returns the device of a device code, expired or not, or
-// db.ErrNotFound.
-func DeviceByHash(ctx context.Context, tx *db.Tx, hash []byte) (Device, error) {
-	return db.One(ctx, tx, scanDevice, `SELECT `+deviceColumns+` FROM device_codes WHERE hash = $1`, hash)
-}
-
 // DeviceByUserCode returns the device that shows a user code, expired or not, or
 // db.ErrNotFound.
 func DeviceByUserCode(ctx context.Context, tx *db.Tx, userCode string) (Device, error) {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"sallyport/internal/client"
@@ -18,9 +17,6 @@ import (
 // Columns are those of a Row, of grants named g.
 const Columns = `g.id, g.client_id, g.user_id, g.session_id, g.issuer, g.subject, g.scope, g.resources, g.claims, g.amr, g.acr, g.binding, g.actor,
 	g.authenticated_at, g.code, g.code_expires_at, g.redeemed_at, g.created_at, g.expires_at`
-
-// bare are the same without the name: RETURNING on SQLite knows no other.
-var bare = strings.ReplaceAll(Columns, "g.", "")
 
 // Row is a grant on its way from the database, alone or beside other columns.
 type Row struct {
@@ -132,15 +128,6 @@ func End(ctx context.Context, tx *db.Tx, id ID) (bool, error) {
 // grants there were.
 func EndByUserClient(ctx context.Context, tx *db.Tx, u identity.UserID, c client.ID) (int64, error) {
 	return tx.Exec(ctx, `DELETE FROM grants WHERE user_id = $1 AND client_id = $2`, u, c)
-}
-
-// EndBySession ends all that was granted in a session and returns it. The empty
-// session is none.
-func EndBySession(ctx context.Context, tx *db.Tx, s session.ID) ([]Grant, error) {
-	if s == "" {
-		return nil, nil
-	}
-	return db.All(ctx, tx, scan, `DELETE FROM grants WHERE session_id = $1 RETURNING `+bare, s)
 }
 
 // BySession returns what was granted in a session, oldest first.

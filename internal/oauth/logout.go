@@ -6,10 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"sallyport/internal/audit"
@@ -18,6 +16,7 @@ import (
 	"sallyport/internal/identity"
 	"sallyport/internal/logout"
 	"sallyport/internal/session"
+	"sallyport/internal/wire"
 )
 
 // logoutLifetime is how long a person may think about a request to sign out.
@@ -61,13 +60,7 @@ func (l Logout) Destination() string {
 	if to == "" || l.State == "" {
 		return to
 	}
-	switch {
-	case !strings.Contains(to, "?"):
-		to += "?"
-	case !strings.HasSuffix(to, "?") && !strings.HasSuffix(to, "&"):
-		to += "&"
-	}
-	return to + "state=" + url.QueryEscape(l.State)
+	return wire.WithQuery(to, "state", l.State)
 }
 
 // AskLogout checks a request to sign out (RP-Initiated Logout 1.0 §2) and

@@ -88,9 +88,6 @@ func (s Source) Resolve(value string) (string, Kind, error) {
 	return value, kind, nil
 }
 
-// Resolve looks value up in this process's environment and files.
-func Resolve(value string) (string, Kind, error) { return System.Resolve(value) }
-
 // readFile reads a little more than maxFile at most.
 func readFile(path string) ([]byte, error) {
 	f, err := os.Open(path)

@@ -57,7 +57,7 @@ func TestResolve(t *testing.T) {
 
 func TestResolveReadsTheProcess(t *testing.T) {
 	t.Setenv("SALLYPORT_REFERENCE_TEST", "from the environment")
-	if got, _, err := Resolve("env:SALLYPORT_REFERENCE_TEST"); err != nil || got != "from the environment" {
+	if got, _, err := System.Resolve("env:SALLYPORT_REFERENCE_TEST"); err != nil || got != "from the environment" {
 		t.Errorf("got %q, %v", got, err)
 	}
 }

@@ -1,9 +1,6 @@
 package signin
 
-import (
-	"net/url"
-	"strings"
-)
+import "sallyport/internal/wire"
 
 // link is the address that a mail carries: the application's own page if it
 // named one, else ours, with the secret as the query parameter "token".
@@ -12,32 +9,5 @@ func link(own, ours, secret string) string {
 	if own != "" {
 		page = own
 	}
-	return WithQuery(page, "token", secret)
-}
-
-// WithQuery appends query parameters, given as name, value, name, value, to an
-// absolute URL. A query that is there already stays as it is, byte for byte:
-// a redirect URI is compared exactly by some clients.
-func WithQuery(page string, pairs ...string) string {
-	var b strings.Builder
-	rest, fragment, hasFragment := strings.Cut(page, "#")
-	b.WriteString(rest)
-	sep := byte('?')
-	if strings.Contains(rest, "?") {
-		sep = '&'
-	}
-	for i := 0; i+1 < len(pairs); i += 2 {
-		if !(sep == '&' && (strings.HasSuffix(b.String(), "?") || strings.HasSuffix(b.String(), "&"))) {
-			b.WriteByte(sep)
-		}
-		b.WriteString(url.QueryEscape(pairs[i]))
-		b.WriteByte('=')
-		b.WriteString(url.QueryEscape(pairs[i+1]))
-		sep = '&'
-	}
-	if hasFragment {
-		b.WriteByte('#')
-		b.WriteString(fragment)
-	}
-	return b.String()
+	return wire.WithQuery(page, "token", secret)
 }

@@ -17,6 +17,7 @@ import (
 	"sallyport/internal/session"
 	"sallyport/internal/token"
 	"sallyport/internal/totp"
+	"sallyport/internal/wire"
 )
 
 // The jobs that look a mailed-for address up. The request itself only queues
@@ -98,7 +99,7 @@ func (c *Core) Recover(ctx context.Context, payload []byte) error {
 		d := brand(cl, u)
 		d.Link = link(cl.Policy.Links.ResetPassword, to.Base+"/reset-password", raw)
 		if to.Request != "" && cl.Policy.Links.ResetPassword == "" {
-			d.Link = WithQuery(d.Link, "request", to.Request)
+			d.Link = wire.WithQuery(d.Link, "request", to.Request)
 		}
 		d.Minutes = int(ResetLifetime.Minutes())
 		return c.queueMail(ctx, tx, mail.ResetPassword, to.Email, d)

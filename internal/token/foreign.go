@@ -4,8 +4,6 @@ import (
 	"encoding/base64"
 	"slices"
 	"strings"
-
-	"sallyport/internal/jwks"
 )
 
 // Verify returns a JWT that was signed, with one of algs, by a key of the set:
@@ -27,24 +25,6 @@ func (s KeySet) Verify(algs []string, raw string) (JWT, error) {
 		}
 	}
 	return JWT{}, ErrSignature
-}
-
-// VerifyShared returns a JWT that was signed with HS256 by a secret of at least
-// 32 bytes (RFC 7518 §3.2) that its signer shares with us. Fails with
-// ErrMalformed or ErrSignature.
-func VerifyShared(shared []byte, raw string) (JWT, error) {
-	h, ok := parseHeader(raw)
-	if !ok || h.Alg != jwks.HS256 {
-		return JWT{}, ErrMalformed
-	}
-	if len(shared) < jwks.MinSecret {
-		return JWT{}, ErrSignature
-	}
-	payload, err := verify(h.Alg, shared, raw)
-	if err != nil {
-		return JWT{}, err
-	}
-	return JWT{Type: h.Typ, Alg: h.Alg, Payload: payload}, nil
 }
 
 // Peek reads the claims of a JWT that nobody has verified into v, a pointer to a

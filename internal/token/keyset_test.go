@@ -241,28 +241,6 @@ func TestKeysOfOtherKindsAreLeftOut(t *testing.T) {
 	}
 }
 
-func TestVerifyShared(t *testing.T) {
-	good := forge(`{"alg":"HS256"}`, `{"sub":"c"}`, shared)
-	if got, err := VerifyShared(shared, good); err != nil || string(got.Payload) != `{"sub":"c"}` {
-		t.Errorf("got %s, %v", got.Payload, err)
-	}
-	for name, c := range map[string]struct {
-		secret []byte
-		raw    string
-		want   error
-	}{
-		"other secret": {slices.Concat(shared, []byte("x")), good, ErrSignature},
-		"short secret": {shared[:31], forge(`{"alg":"HS256"}`, `{}`, shared[:31]), ErrSignature},
-		"no secret":    {nil, forge(`{"alg":"HS256"}`, `{}`, nil), ErrSignature},
-		"none":         {shared, forge(`{"alg":"none"}`, `{}`, shared), ErrMalformed},
-		"asymmetric":   {shared, newSigner(t, jwks.ES256).sign(t, nil, `{}`), ErrMalformed},
-	} {
-		if _, err := VerifyShared(c.secret, c.raw); !errors.Is(err, c.want) {
-			t.Errorf("%s: %v, want %v", name, err, c.want)
-		}
-	}
-}
-
 func TestPeekReadsWhatNobodyVerified(t *testing.T) {
 	var claims struct {
 		Subject string `json:"sub"`

@@ -159,7 +159,7 @@ func (a *API) Destination(r *http.Request, out signin.Outcome, cl client.Client,
 	if err != nil {
 		return "", err
 	}
-	return signin.WithQuery(redirectURI, "access_token", access, "refresh_token", out.SignedIn.Refresh), nil
+	return wire.WithQuery(redirectURI, "access_token", access, "refresh_token", out.SignedIn.Refresh), nil
 }
 
 // loginPage is the address of the login page; what is not known is left out.
@@ -174,7 +174,7 @@ func loginPage(r *http.Request, cl client.Client, redirectURI, problem string) s
 	if problem != "" {
 		q = append(q, "error", problem)
 	}
-	return signin.WithQuery(wire.MountOf(r.Context()).Path+"/login", q...)
+	return wire.WithQuery(wire.MountOf(r.Context()).Path+"/login", q...)
 }
 
 func (a *API) redirect(w http.ResponseWriter, _ *http.Request, to string) {

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"html/template"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -38,9 +37,9 @@ func (a *API) Reply(w http.ResponseWriter, r *http.Request, reply oauth.Reply) {
 	case oauth.ModeFormPost:
 		a.formPost(w, r, reply, params)
 	case oauth.ModeFragment:
-		redirect(w, r, reply.RedirectURI+"#"+encode(params))
+		redirect(w, r, reply.RedirectURI+"#"+strings.TrimPrefix(wire.WithQuery("", flat(params)...), "?"))
 	default:
-		redirect(w, r, withQuery(reply.RedirectURI, encode(params)))
+		redirect(w, r, wire.WithQuery(reply.RedirectURI, flat(params)...))
 	}
 }
 
@@ -65,28 +64,13 @@ func (a *API) signReply(reply oauth.Reply) (string, error) {
 	return token.Sign(key, "JWT", claims)
 }
 
-// encode writes parameters in their order.
-func encode(params [][2]string) string {
-	var b strings.Builder
+// flat lists names and values one after the other.
+func flat(params [][2]string) []string {
+	var out []string
 	for _, p := range params {
-		if b.Len() > 0 {
-			b.WriteByte('&')
-		}
-		b.WriteString(url.QueryEscape(p[0]) + "=" + url.QueryEscape(p[1]))
+		out = append(out, p[0], p[1])
 	}
-	return b.String()
-}
-
-// withQuery adds to the query of a URI, which may have one (RFC 6749 §3.1.2).
-// The rest of it is not touched: it is registered byte for byte.
-func withQuery(uri, query string) string {
-	switch {
-	case !strings.Contains(uri, "?"):
-		return uri + "?" + query
-	case strings.HasSuffix(uri, "?"), strings.HasSuffix(uri, "&"):
-		return uri + query
-	}
-	return uri + "&" + query
+	return out
 }
 
 // The page of form_post (OAuth 2.0 Form Post Response Mode §2) sends itself;

@@ -43,7 +43,7 @@ func (t target) Query() string {
 			pairs = append(pairs, kv[0], kv[1])
 		}
 	}
-	return signin.WithQuery("", pairs...)
+	return wire.WithQuery("", pairs...)
 }
 
 // place is what a target comes to: the application, where the browser goes when
@@ -178,7 +178,7 @@ func (p *Pages) arrive(w http.ResponseWriter, r *http.Request, t target, page pl
 		return
 	}
 	if t.State != "" && page.RedirectURI != "" { // echoed, or kept for the page that goes on
-		to = signin.WithQuery(to, "state", t.State)
+		to = wire.WithQuery(to, "state", t.State)
 	}
 	cookie := ""
 	switch {

@@ -47,7 +47,7 @@ func (p *Pages) destination(r *http.Request, t target, page place, out signin.Ou
 	case out.Pending:
 		problem = problemOf(fault.EnrolmentPending)
 	}
-	return signin.WithQuery(wire.MountOf(r.Context()).Path+"/login", "request", t.Request, "error", problem), nil
+	return wire.WithQuery(wire.MountOf(r.Context()).Path+"/login", "request", t.Request, "error", problem), nil
 }
 
 // next is where the provider takes a request up again, or what a device shows is
@@ -56,7 +56,7 @@ func (p *Pages) next(r *http.Request, t target, at place) string {
 	if at.Pending.Request.UserCode != "" {
 		return wire.MountOf(r.Context()).Path + "/device" + t.Query()
 	}
-	return signin.WithQuery(at.Pending.Request.Issuer+"/oauth2/continue", "request", t.Request)
+	return wire.WithQuery(at.Pending.Request.Issuer+"/oauth2/continue", "request", t.Request)
 }
 
 // problemOf is the error parameter that says a fault.
