@@ -19,31 +19,11 @@ import (
 // and everything that came of it (RFC 9700 §4.5), for which of the two is the
 // thief cannot be known.
 func (c *Core) redeem(ctx context.Context, in TokenIn) (Issued, error) {
-	id, err := in.Auth.claimed()
-	if err != nil {
-		return Issued{}, err
-	}
-	if !in.Params.Has("code") {
-		return Issued{}, refuse(InvalidRequest, "code is missing")
-	}
 	var h held
-	var cl client.Client
-	var t tries
-	err = c.DB.Read(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
-		if t, err = c.tries(ctx, tx, in.Auth, id); err != nil {
-			return err
-		}
-		h, err = heldByCode(ctx, tx, secret.Hash(in.Params.Get("code")))
-		if err = notFoundIsZero(err); err != nil {
-			return err
-		}
-		cl, err = claimant(ctx, tx, h.client.Client, id)
-		return err
+	a, err := c.presents(ctx, in, "code", func(ctx context.Context, tx *db.Tx, code string) (_ client.Client, err error) {
+		h, err = heldByCode(ctx, tx, secret.Hash(code))
+		return h.client.Client, notFoundIsZero(err)
 	})
-	if err != nil {
-		return Issued{}, err
-	}
-	a, err := c.asks(ctx, cl, in, t)
 	if err != nil {
 		return Issued{}, err
 	}

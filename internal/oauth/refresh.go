@@ -16,35 +16,14 @@ import (
 // One that was rotated before ends the grant (RFC 9700 §4.14.2), unless it is
 // inside the client's grace. One of another client is refused and left as it is.
 func (c *Core) refresh(ctx context.Context, in TokenIn) (Issued, error) {
-	id, err := in.Auth.claimed()
-	if err != nil {
-		return Issued{}, err
-	}
-	raw := in.Params.Get("refresh_token")
-	if raw == "" {
-		return Issued{}, refuse(InvalidRequest, "refresh_token is missing")
-	}
 	var h heldFamily
-	var cl client.Client
-	var t tries
-	err = c.DB.Read(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
-		if t, err = c.tries(ctx, tx, in.Auth, id); err != nil {
-			return err
-		}
+	a, err := c.presents(ctx, in, "refresh_token", func(ctx context.Context, tx *db.Tx, raw string) (_ client.Client, err error) {
 		h = heldFamily{}
 		if family, ok := token.FamilyOf(c.Key, raw); ok {
 			h, err = heldByFamily(ctx, tx, family, c.Now())
-			if err = notFoundIsZero(err); err != nil {
-				return err
-			}
 		}
-		cl, err = claimant(ctx, tx, h.client.Client, id)
-		return err
+		return h.client.Client, notFoundIsZero(err)
 	})
-	if err != nil {
-		return Issued{}, err
-	}
-	a, err := c.asks(ctx, cl, in, t)
 	if err != nil {
 		return Issued{}, err
 	}

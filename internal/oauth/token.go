@@ -54,9 +54,33 @@ type asking struct {
 	seen    []once
 }
 
-// asks judges the credentials of a token request, whose client was read
-// together with what it presents.
-func (c *Core) asks(ctx context.Context, cl client.Client, in TokenIn, t tries) (asking, error) {
+// presents is ask for a request that presents something in the parameter name:
+// held reads it, and whose it is, in the transaction that reads the client.
+func (c *Core) presents(ctx context.Context, in TokenIn, name string, held func(ctx context.Context, tx *db.Tx, raw string) (client.Client, error)) (asking, error) {
+	id, err := in.Auth.claimed()
+	if err != nil {
+		return asking{}, err
+	}
+	raw := in.Params.Get(name)
+	if raw == "" {
+		return asking{}, refuse(InvalidRequest, name+" is missing")
+	}
+	var cl client.Client
+	var t tries
+	err = c.DB.Read(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+		if t, err = c.tries(ctx, tx, in.Auth, id); err != nil {
+			return err
+		}
+		owner, err := held(ctx, tx, raw)
+		if err != nil {
+			return err
+		}
+		cl, err = claimant(ctx, tx, owner, id)
+		return err
+	})
+	if err != nil {
+		return asking{}, err
+	}
 	cl, seen, err := c.authenticateAs(ctx, cl, in.Auth, t)
 	if err != nil {
 		return asking{}, err
@@ -73,7 +97,8 @@ func (c *Core) mayAsk(cl client.Client, seen []once, in TokenIn) (asking, error)
 	return asking{cl, b, append(seen, more...)}, err
 }
 
-// ask is asks for a request that presents nothing to be read along.
+// ask judges the credentials of a token request that presents nothing to be
+// read along.
 func (c *Core) ask(ctx context.Context, in TokenIn) (asking, error) {
 	cl, seen, err := c.authenticate(ctx, in.Auth)
 	if err != nil {
