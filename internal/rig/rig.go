@@ -29,6 +29,7 @@ import (
 	"sallyport/internal/self"
 	"sallyport/internal/signin"
 	"sallyport/internal/token"
+	"sallyport/internal/upstream"
 	"sallyport/internal/wire"
 )
 
@@ -49,6 +50,7 @@ type Rig struct {
 	Keys      *jwks.Ring
 	Tokens    *token.Cache
 	SignIn    *signin.Core
+	Broker    *upstream.Broker
 	OAuth     *oauth.Core
 	Self      *self.Core
 	Admin     *admin.Core
@@ -96,7 +98,9 @@ func New(t testing.TB, d *db.DB) *Rig {
 		Sink:      mailtest.New(t, mailtest.Options{}),
 	}
 	r.Tokens = token.NewCache(r.Keys, 1000)
-	r.SignIn = &signin.Core{DB: d, Now: r.Now, Key: key, Passwords: r.Passwords}
+	r.Broker = upstream.NewBroker(upstream.Options{Now: r.Now, Timeout: brokerTimeout})
+	t.Cleanup(r.Broker.Close)
+	r.SignIn = &signin.Core{DB: d, Now: r.Now, Key: key, Passwords: r.Passwords, Broker: r.Broker}
 	r.Documents = outbound.NewDocuments(outbound.Options{Allow: []netip.Prefix{loopback}}, r.Now)
 	t.Cleanup(r.Documents.Close)
 	r.OAuth = &oauth.Core{DB: d, Now: r.Now, Key: key, Keys: r.Keys, Documents: r.Documents, Settings: func() oauth.Settings { return r.Settings }}

@@ -31,6 +31,7 @@ import (
 	"sallyport/internal/outbound"
 	"sallyport/internal/password"
 	"sallyport/internal/surface/dev"
+	"sallyport/internal/upstream"
 	"sallyport/internal/webhook"
 	"sallyport/internal/wire"
 )
@@ -76,6 +77,7 @@ type Server struct {
 	farewell  *logout.Courier
 	keys      *Keys
 	documents *outbound.Documents
+	broker    *upstream.Broker
 	settings  *settings
 	ready     *ready
 	metrics   *counters
@@ -136,6 +138,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		Client: outbound.Client(outbound.Options{Allow: s.cfg.OutboundAllow, Timeout: logout.Timeout}),
 	}
 	s.documents = outbound.NewDocuments(outbound.Options{Allow: s.cfg.OutboundAllow}, s.now)
+	s.broker = upstream.NewBroker(upstream.Options{Now: s.now})
 	s.settings = &settings{db: s.db}
 	if err := s.settings.load(ctx); err != nil {
 		return nil, err
@@ -257,6 +260,9 @@ func (s *Server) Close() error {
 	}
 	if s.documents != nil {
 		s.documents.Close()
+	}
+	if s.broker != nil {
+		s.broker.Close()
 	}
 	if !s.ownsDB {
 		return nil

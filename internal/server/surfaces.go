@@ -34,7 +34,7 @@ type cores struct {
 func (s *Server) newCores() cores {
 	key := s.cfg.SecretKey
 	return cores{
-		signIn: &signin.Core{DB: s.db, Now: s.now, Key: key, Passwords: s.passwords},
+		signIn: &signin.Core{DB: s.db, Now: s.now, Key: key, Passwords: s.passwords, Broker: s.broker},
 		self:   &self.Core{DB: s.db, Now: s.now, Key: key, Passwords: s.passwords, Issuer: "Keymaster"},
 		oauth: &oauth.Core{
 			DB: s.db, Now: s.now, Key: key, Keys: s.keys.Ring, Documents: s.documents, Settings: s.settings.oauth,

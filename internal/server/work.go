@@ -28,6 +28,7 @@ func (s *Server) newRunner(c cores, tune bool) *job.Runner {
 		webhook.Kind: s.courier.Handler(),
 	}
 	maps.Copy(handlers, c.signIn.Handlers())
+	p := &published{db: s.db, key: s.cfg.SecretKey, broker: s.broker, log: s.log, failing: map[string]bool{}}
 	r := &job.Runner{
 		DB:       s.db,
 		Now:      s.now,
@@ -39,6 +40,7 @@ func (s *Server) newRunner(c cores, tune bool) *job.Runner {
 				return err
 			}},
 			{Name: "load settings", Interval: keyReload, Run: s.settings.load},
+			{Name: "read upstreams", Interval: upstreamRefresh, Run: p.refresh},
 			{Name: "rotate signing keys", Interval: time.Hour, Run: s.keys.Tend},
 			{Name: "announce to webhooks", Interval: time.Second, Run: s.courier.FanOut},
 			{Name: "sweep", Interval: sweepEvery, Run: func(ctx context.Context) error { return sweepAll(ctx, s.db, s.now) }},

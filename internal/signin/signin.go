@@ -38,6 +38,7 @@ import (
 	"sallyport/internal/mail"
 	"sallyport/internal/password"
 	"sallyport/internal/secret"
+	"sallyport/internal/upstream"
 )
 
 // How long things live. All but the session's are contract keymaster §1.4.
@@ -55,6 +56,7 @@ type Core struct {
 	Now       func() time.Time
 	Key       *secret.Key
 	Passwords *password.Pool
+	Broker    *upstream.Broker
 }
 
 // Visitor is what is known of the one who asks. Base is the absolute URL of
