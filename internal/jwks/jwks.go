@@ -19,7 +19,8 @@
 // Client keys (HS256) are secrets that a client shares with us, used as they
 // are, because the services that check such tokens have the secret in their
 // configuration. They are never published, and have no successor: a new secret
-// replaces the old one at once.
+// replaces the old one at once, unless the operator names that as the previous
+// one, which then verifies and signs nothing, until it is named no more.
 //
 // Private keys are sealed by package secret and bound to their id, algorithm
 // and client, so a row that was changed or copied does not open. The public half
@@ -116,7 +117,10 @@ func (k Key) LogValue() slog.Value { return slog.StringValue(k.describe()) }
 func (k Key) describe() string { return "key " + k.ID + " (" + k.Alg + " " + string(k.State) + ")" }
 
 // live reports whether tokens signed by k are still to be accepted.
-func (k Key) live(now time.Time) bool { return k.State != Retired || k.ExpiresAt.After(now) }
+// A client's previous secret has no time of its own.
+func (k Key) live(now time.Time) bool {
+	return k.State != Retired || k.ExpiresAt.After(now) || k.ClientID != "" && k.ExpiresAt.IsZero()
+}
 
 // Missing returns an algorithm for each key that must be generated so that
 // every one of algs has an active and a next key: twice for a new one.

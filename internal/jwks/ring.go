@@ -41,6 +41,7 @@ type snapshot struct {
 	keys      []Key
 	byID      map[string]Key
 	active    map[place]Key
+	shared    map[client.ID][]Key
 	documents [1 << len(asymmetric)]document
 }
 
@@ -53,7 +54,7 @@ var asymmetric = [...]string{RS256, ES256, EdDSA}
 func (r *Ring) Set(keys []Key, now time.Time) {
 	r.setting.Lock()
 	defer r.setting.Unlock()
-	s := &snapshot{version: 1, byID: map[string]Key{}, active: map[place]Key{}}
+	s := &snapshot{version: 1, byID: map[string]Key{}, active: map[place]Key{}, shared: map[client.ID][]Key{}}
 	for _, k := range keys {
 		if k.live(now) {
 			s.keys = append(s.keys, k)
@@ -75,6 +76,9 @@ func (r *Ring) Set(keys []Key, now time.Time) {
 		s.byID[k.ID] = k
 		if k.State == Active {
 			s.active[place{k.Alg, k.ClientID}] = k
+		}
+		if k.Alg == HS256 {
+			s.shared[k.ClientID] = append(s.shared[k.ClientID], k)
 		}
 	}
 	for mask := range s.documents {
@@ -135,6 +139,15 @@ func (r *Ring) Active(alg string, c client.ID) (Key, error) {
 		return k, nil
 	}
 	return Key{}, ErrNoKey
+}
+
+// Shared returns the secrets that verify for a client, the one that signs first.
+// The caller does not change them.
+func (r *Ring) Shared(c client.ID) []Key {
+	if s := r.current.Load(); s != nil {
+		return s.shared[c]
+	}
+	return nil
 }
 
 // ByID returns the key with that kid, in whatever state.

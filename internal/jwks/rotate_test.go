@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -254,4 +255,62 @@ func TestClientHasOneSecretUnderAnyRace(t *testing.T) {
 		wg.Wait()
 		only(t, load(t, d, sk), Active)
 	})
+}
+
+func TestPreviousClientSecretVerifiesUntilItIsTakenAway(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		sk := processKey(t, 1)
+		c := newClient(t, d, "c")
+		now, then := bytes.Repeat([]byte("1"), MinSecret), bytes.Repeat([]byte("2"), MinSecret)
+		set := func(fn func(context.Context, *db.Tx, *secret.Key, client.ID, []byte, time.Time) (bool, error), shared []byte) (changed bool, err error) {
+			err = d.Write(t.Context(), func(ctx context.Context, tx *db.Tx) (err error) {
+				changed, err = fn(ctx, tx, sk, c, shared, start)
+				return err
+			})
+			return changed, err
+		}
+		if _, err := set(SetClientSecret, now); err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range []struct {
+			shared []byte
+			want   bool
+			keys   [][]byte
+		}{
+			{nil, false, [][]byte{now}},
+			{then, true, [][]byte{now, then}}, {then, false, [][]byte{now, then}},
+			{now, true, [][]byte{now, now}},
+			{nil, true, [][]byte{now}}, {nil, false, [][]byte{now}},
+		} {
+			if changed, err := set(SetPreviousSecret, step.shared); err != nil || changed != step.want {
+				t.Errorf("SetPreviousSecret = %v, %v; want %v", changed, err, step.want)
+			}
+			if n, err := sweep(t, d, start.Add(10*365*24*time.Hour)); err != nil || n != 0 {
+				t.Errorf("%d keys swept, %v", n, err)
+			}
+			var ring Ring
+			ring.Set(load(t, d, sk), start.Add(10*365*24*time.Hour))
+			var got [][]byte
+			for _, k := range ring.Shared(c) {
+				got = append(got, k.Private().([]byte))
+			}
+			if !slices.EqualFunc(got, step.keys, bytes.Equal) {
+				t.Errorf("%q verify, want %q", got, step.keys)
+			}
+			if k, err := ring.Active(HS256, c); err != nil || !bytes.Equal(k.Private().([]byte), now) {
+				t.Errorf("%v signs, %v", k, err)
+			}
+			if others := ring.Shared("d"); len(others) != 0 {
+				t.Errorf("%v verify for another client", others)
+			}
+		}
+		if _, err := set(SetPreviousSecret, then[1:]); !errors.Is(err, ErrShortSecret) {
+			t.Errorf("31 bytes: %v, want %v", err, ErrShortSecret)
+		}
+	})
+}
+
+func sweep(t *testing.T, d *db.DB, now time.Time) (n int64, err error) {
+	err = d.Write(t.Context(), func(ctx context.Context, tx *db.Tx) (err error) { n, err = Sweep(ctx, tx, now); return err })
+	return n, err
 }

@@ -194,6 +194,46 @@ func SetClientSecret(ctx context.Context, tx *db.Tx, sk *secret.Key, c client.ID
 	return true, nil
 }
 
+// SetPreviousSecret makes secret the one that a client signed with before, whose
+// tokens are still good; nil means none, so that they are refused from now on. It
+// reports whether that changed anything. Fails as SetClientSecret does.
+func SetPreviousSecret(ctx context.Context, tx *db.Tx, sk *secret.Key, c client.ID, shared []byte, now time.Time) (changed bool, err error) {
+	if shared != nil && len(shared) < MinSecret {
+		return false, ErrShortSecret
+	}
+	old, err := db.All(ctx, tx, scan, `SELECT `+columns+` FROM signing_keys WHERE client_id = $1 AND alg = $2 AND state = 'retired'`, c, HS256)
+	if err != nil {
+		return false, fmt.Errorf("read previous client secret: %w", err)
+	}
+	if len(old) == 1 && shared != nil {
+		k, err := old[0].open(sk)
+		if err != nil {
+			return false, err
+		}
+		if secret.Equal(k.private.([]byte), shared) {
+			return false, nil
+		}
+	}
+	n, err := tx.Exec(ctx, `DELETE FROM signing_keys WHERE client_id = $1 AND alg = $2 AND state = 'retired'`, c, HS256)
+	if err != nil {
+		return false, fmt.Errorf("remove previous client secret: %w", err)
+	}
+	if shared == nil {
+		return n > 0, nil
+	}
+	k := Key{ID: secret.Hex(16), Alg: HS256, ClientID: c}.withPrivate(shared)
+	sealed, err := seal(sk, k)
+	if err != nil {
+		return false, err
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO signing_keys (id, alg, client_id, sealed, state, created_at, retired_at) VALUES ($1, $2, $3, $4, 'retired', $5, $6)`,
+		k.ID, k.Alg, k.ClientID, sealed, db.At(now), db.At(now))
+	if err != nil {
+		return false, fmt.Errorf("store previous client secret: %w", err)
+	}
+	return true, nil
+}
+
 // Sweep deletes the retired keys that have expired and reports how many.
 func Sweep(ctx context.Context, tx *db.Tx, now time.Time) (int64, error) {
 	n, err := tx.Exec(ctx, `DELETE FROM signing_keys WHERE state = 'retired' AND expires_at <= $1`, db.At(now))

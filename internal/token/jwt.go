@@ -110,15 +110,18 @@ func Verify(r *jwks.Ring, c client.ID, algs []string, raw string) (JWT, error) {
 	if !ok || !slices.Contains(algs, h.Alg) {
 		return JWT{}, ErrMalformed
 	}
-	k, ok := keyOf(r, c, h)
-	if !ok || k.Alg != h.Alg {
-		return JWT{}, ErrSignature
+	failure := ErrSignature
+	for _, k := range keysOf(r, c, h) {
+		if k.Alg != h.Alg || k.ClientID != "" && k.ClientID != c {
+			continue
+		}
+		payload, err := verify(k.Alg, k.Public(), raw)
+		if err == nil {
+			return JWT{Type: h.Typ, Alg: h.Alg, Payload: payload, Key: k}, nil
+		}
+		failure = err
 	}
-	payload, err := verify(k.Alg, k.Public(), raw)
-	if err != nil {
-		return JWT{}, err
-	}
-	return JWT{Type: h.Typ, Alg: h.Alg, Payload: payload, Key: k}, nil
+	return JWT{}, failure
 }
 
 // verify checks the signature with a key of one algorithm (RFC 8725 §3.1).
@@ -167,16 +170,16 @@ func readHeader(raw string) (h header, ok bool) {
 	return h, err == nil
 }
 
-// keyOf returns the key that a header names. Without a kid it is the client's
-// shared secret, of which there is one.
-func keyOf(r *jwks.Ring, c client.ID, h header) (k jwks.Key, ok bool) {
-	if h.Kid != "" {
-		k, ok = r.ByID(h.Kid)
-	} else if h.Alg == jwks.HS256 {
-		active, err := r.Active(jwks.HS256, c)
-		k, ok = active, err == nil
+// keysOf returns the keys that a header may mean. Without a kid they are the
+// client's shared secrets: the one that signs, and one from before it.
+func keysOf(r *jwks.Ring, c client.ID, h header) []jwks.Key {
+	if h.Kid == "" && h.Alg == jwks.HS256 {
+		return r.Shared(c)
 	}
-	return k, ok && (k.ClientID == "" || k.ClientID == c)
+	if k, ok := r.ByID(h.Kid); ok && h.Kid != "" {
+		return []jwks.Key{k}
+	}
+	return nil
 }
 
 // Claims reads the payload into v, a pointer to a struct. Member names match
