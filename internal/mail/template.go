@@ -28,12 +28,13 @@ const (
 	FactorChanged   Template = "factor_changed"   // Change; Link, optional
 	OperatorSetup   Template = "operator_setup"   // Link; Minutes
 	AccountExists   Template = "account_exists"   // Link, optional: where to sign in
+	LinkChanged     Template = "link_changed"     // Change; Upstream; Link, optional
 )
 
 // Templates is every template there is.
-var Templates = []Template{MagicLink, ResetPassword, PasswordChanged, VerifyEmail, Invite, Approved, FactorChanged, OperatorSetup, AccountExists}
+var Templates = []Template{MagicLink, ResetPassword, PasswordChanged, VerifyEmail, Invite, Approved, FactorChanged, OperatorSetup, AccountExists, LinkChanged}
 
-// Change says what happened to a second factor.
+// Change says what happened to a second factor, or to a link.
 type Change string
 
 // The changes that FactorChanged tells of.
@@ -41,6 +42,12 @@ const (
 	TOTPEnabled     Change = "totp_enabled"
 	TOTPDisabled    Change = "totp_disabled"
 	BackupCodesMade Change = "backup_codes_made"
+)
+
+// The changes that LinkChanged tells of.
+const (
+	LinkAdded   Change = "link_added"
+	LinkRemoved Change = "link_removed"
 )
 
 // Data is what goes into a template. Names are shown as plain words on one
@@ -55,6 +62,7 @@ type Data struct {
 	Inviter    string `json:"inviter,omitempty"` // name or address
 	Minutes    int    `json:"minutes,omitempty"` // how long link and code work; 0: not said
 	Change     Change `json:"change,omitempty"`
+	Upstream   string `json:"upstream,omitempty"` // title of an upstream
 }
 
 //go:embed templates
@@ -108,6 +116,7 @@ func Render(t Template, d Data) (Message, error) {
 		d.ClientName = "Sallyport"
 	}
 	d.Name, d.Inviter, d.Code = person(d.Name), inviter(d.Inviter), oneLine(d.Code)
+	d.Upstream = oneLine(d.Upstream)
 
 	p := page{Link: htmltemplate.URL(d.Link), //nolint:gosec // checkLink has taken its scheme; the template still escapes the rest
 		Code: d.Code, ClientName: d.ClientName}

@@ -9,7 +9,7 @@ import (
 // full is data that every template has a use for.
 var full = Data{
 	ClientName: "Demo", Color: "#112233", Link: "https://example.com/go?token=abc&x=1", Code: "123456",
-	Name: "Jane Doe", Inviter: "Bob", Minutes: 15, Change: TOTPEnabled,
+	Name: "Jane Doe", Inviter: "Bob", Minutes: 15, Change: TOTPEnabled, Upstream: "Google",
 }
 
 func render(t *testing.T, tm Template, d Data) Message {
@@ -64,6 +64,9 @@ func TestTemplatesSayWhatTheyShould(t *testing.T) {
 		{FactorChanged, Data{Change: TOTPEnabled}, []string{"turned on"}, nil},
 		{FactorChanged, Data{Change: TOTPDisabled}, []string{"turned off"}, nil},
 		{FactorChanged, Data{Change: BackupCodesMade}, []string{"New backup codes", "no longer work"}, nil},
+		{LinkChanged, Data{Change: LinkAdded, Upstream: "Google"}, []string{"You can now also sign in to your Sallyport account with Google.", "disconnect it"}, []string{"http"}},
+		{LinkChanged, Data{Change: LinkRemoved, Upstream: "Google"}, []string{"Google no longer signs you in"}, nil},
+		{LinkChanged, Data{Change: LinkAdded}, []string{"an account that you have elsewhere"}, nil},
 		{OperatorSetup, full, []string{"operator of Demo"}, nil},
 		{AccountExists, full, []string{"already"}, []string{"Jane"}},
 	} {
@@ -91,6 +94,7 @@ func TestTemplatesEscape(t *testing.T) {
 		Code:       "12<b>34\r\n56",
 		Name:       "Jane\r\nBcc: x <img src=x>\n\nBody\u202e",
 		Inviter:    "see https://evil.example/ now",
+		Upstream:   "Corp\r\n\n<b>Body</b>\u202e",
 	}
 	for _, tm := range Templates {
 		m := render(t, tm, evil)
