@@ -61,7 +61,6 @@ var doors = map[string]string{
 	"github.com/pquerna/otp":              "totp",
 	"github.com/prometheus/client_golang": "server",
 	"github.com/wneessen/go-mail":         "mail",
-	"github.com/workos/workos-go/v7":      "upstream",
 	"golang.org/x/crypto":                 "password",
 	"golang.org/x/image":                  "admin",
 	"gopkg.in/yaml.v3":                    "yaml",

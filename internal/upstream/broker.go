@@ -92,10 +92,8 @@ func (b *Broker) Begin(ctx context.Context, u Upstream, s Start) (location strin
 	defer stop()
 	k := u.kind()
 	a = Attempt{Upstream: u.Key, Issuer: u.Issuer(), RedirectURI: s.RedirectURI, Legacy: s.Legacy && u.Kind == LinkedIn}
-	q := url.Values{"response_type": {"code"}, "client_id": {u.Settings.ClientID}, "redirect_uri": {s.RedirectURI}, "state": {s.State}}
-	if scopes := u.scopes(); len(scopes) > 0 {
-		q.Set("scope", strings.Join(scopes, " "))
-	}
+	q := u.request(s.RedirectURI, u.scopes())
+	q.Set("state", s.State)
 	if k.pkce && u.Settings.Mode != ModeSSO {
 		a.Verifier = base64.RawURLEncoding.EncodeToString(secret.Bytes(32))
 		q.Set("code_challenge", Challenge(a.Verifier))
@@ -105,15 +103,24 @@ func (b *Broker) Begin(ctx context.Context, u Upstream, s Start) (location strin
 		a.Nonce = secret.Hex(16)
 		q.Set("nonce", a.Nonce)
 	}
-	if k.formPost {
-		q.Set("response_mode", "form_post")
-	}
 	u.ask(q, s)
 	endpoint, err := b.authorizationEndpoint(ctx, u)
 	if err != nil {
 		return "", Attempt{}, err
 	}
 	return withQuery(endpoint, q), a, nil
+}
+
+// request are the parameters that every authorization request has.
+func (u Upstream) request(redirectURI string, scopes []string) url.Values {
+	q := url.Values{"response_type": {"code"}, "client_id": {u.Settings.ClientID}, "redirect_uri": {redirectURI}}
+	if len(scopes) > 0 {
+		q.Set("scope", strings.Join(scopes, " "))
+	}
+	if u.kind().formPost {
+		q.Set("response_mode", "form_post")
+	}
+	return q
 }
 
 // Challenge is the S256 code challenge of a verifier (RFC 7636 §4.2).
@@ -132,7 +139,7 @@ func (u Upstream) ask(q url.Values, s Start) {
 	case LinkedIn:
 		hint, again = "", ""
 		if s.Legacy {
-			q.Set("scope", "r_liteprofile r_emailaddress")
+			q.Set("scope", strings.Join(u.kind().plain, " "))
 		}
 	case Apple:
 		hint, again = "", ""
@@ -151,6 +158,26 @@ func (u Upstream) ask(q url.Values, s Start) {
 	if s.Again && again != "" {
 		q.Set("prompt", again)
 	}
+}
+
+// AuthorizationURL is where to send a browser whose answer does not come to us,
+// but to a page of the application's that brings its code to Exchange: a request
+// without state, nonce and code challenge, its parameters in the order of their
+// names. legacy has LinkedIn asked as before OpenID Connect.
+func (b *Broker) AuthorizationURL(ctx context.Context, u Upstream, redirectURI string, legacy bool) (string, error) {
+	ctx, stop := context.WithTimeout(ctx, b.timeout)
+	defer stop()
+	scopes := u.scopes()
+	if plain := u.kind().plain; len(plain) > 0 && u.Kind != LinkedIn && len(u.Settings.Scopes) == 0 {
+		scopes = plain
+	}
+	q := u.request(redirectURI, scopes)
+	u.ask(q, Start{Legacy: legacy})
+	endpoint, err := b.authorizationEndpoint(ctx, u)
+	if err != nil {
+		return "", err
+	}
+	return withQuery(endpoint, q), nil
 }
 
 func (b *Broker) authorizationEndpoint(ctx context.Context, u Upstream) (string, error) {

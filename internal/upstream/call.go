@@ -40,7 +40,7 @@ func (b *Broker) send(req *http.Request) (answer, error) {
 	}
 	a := answer{status: res.StatusCode, header: res.Header, body: body}
 	switch {
-	case a.status == http.StatusTooManyRequests:
+	case a.status == http.StatusTooManyRequests, a.status == http.StatusForbidden && req.Method == http.MethodGet && a.header.Get("Retry-After") != "": // so GitHub, too
 		return a, &Failure{Reason: ErrThrottled, RetryAfter: retryAfter(a.header.Get("Retry-After")), Detail: "at " + req.URL.Host}
 	case a.status >= http.StatusInternalServerError:
 		return a, fail(ErrUnreachable, "status %d of %s", a.status, req.URL.Host)

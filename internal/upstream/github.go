@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strconv"
 )
@@ -28,20 +29,35 @@ func (b *Broker) gitHub(ctx context.Context, u Upstream, x Exchange) (Profile, e
 	if user.ID <= 0 {
 		return Profile{}, fail(ErrLies, "an account without a number")
 	}
-	var addresses []struct {
-		Email    word  `json:"email"`
-		Primary  truth `json:"primary"`
-		Verified truth `json:"verified"`
-	}
-	if err := b.get(ctx, u.at("https://api.github.com/user/emails"), "Bearer "+t.Access, header, &addresses); err != nil {
-		return Profile{}, err
-	}
 	p := Profile{Issuer: u.Issuer(), Subject: strconv.FormatInt(user.ID, 10), Username: string(user.Login), Picture: string(user.Avatar), Tokens: t.asProfile(b.now())}
 	p.setNames(string(user.Name), "", "")
-	for _, a := range addresses {
-		if a.Primary.is { // the address in the profile may be any text
-			p.setEmail(u.Settings, string(a.Email), a.Verified.is, true, anyDomain)
+	for page := 1; page <= maxAddresses/perPage; page++ {
+		var addresses []struct {
+			Email    word  `json:"email"`
+			Primary  truth `json:"primary"`
+			Verified truth `json:"verified"`
+		}
+		at := fmt.Sprintf("%s?per_page=%d&page=%d", u.at("https://api.github.com/user/emails"), perPage, page)
+		if err := b.get(ctx, at, "Bearer "+t.Access, header, &addresses); err != nil {
+			return Profile{}, err
+		}
+		if addresses == nil {
+			return Profile{}, fail(ErrLies, "null in place of a list of addresses")
+		}
+		for _, a := range addresses {
+			if a.Primary.is { // the address in the profile may be any text
+				p.setEmail(u.Settings, string(a.Email), a.Verified.is, true, anyDomain)
+			}
+		}
+		if len(addresses) < perPage {
+			break
 		}
 	}
 	return p, nil
 }
+
+// GitHub gives addresses by the hundred; nobody's are looked through for ever.
+const (
+	perPage      = 100
+	maxAddresses = 1000
+)

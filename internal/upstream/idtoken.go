@@ -79,11 +79,8 @@ func (b *Broker) openID(ctx context.Context, u Upstream, x Exchange) (Profile, e
 	if err != nil {
 		return Profile{}, err
 	}
-	c, err := b.idToken(ctx, u, m, t, x.Nonce)
+	c, err := b.claims(ctx, u, m, t, x)
 	if err != nil {
-		return Profile{}, err
-	}
-	if err := b.complete(ctx, u, m, t, &c); err != nil {
 		return Profile{}, err
 	}
 	p := Profile{Issuer: u.Issuer(), Subject: c.Subject, Username: string(c.Username), Picture: string(c.Picture), Locale: string(c.Locale),
@@ -93,6 +90,19 @@ func (b *Broker) openID(ctx context.Context, u Upstream, x Exchange) (Profile, e
 	}
 	p.setNames(string(c.Name), string(c.GivenName), string(c.FamilyName))
 	return p, u.believe(&p, c, x)
+}
+
+// claims are those of the ID token and of what it leaves out. A request to Google
+// that somebody else made may have been for OAuth alone: then user information
+// is all there is, from Google itself and for the token that it has just given.
+func (b *Broker) claims(ctx context.Context, u Upstream, m metadata, t tokens, x Exchange) (c claims, err error) {
+	if t.ID == "" && u.Kind == Google && x.Nonce == "" {
+		return c, b.get(ctx, m.Userinfo, "Bearer "+t.Access, http.Header{}, &c)
+	}
+	if c, err = b.idToken(ctx, u, m, t, x.Nonce); err != nil {
+		return claims{}, err
+	}
+	return c, b.complete(ctx, u, m, t, &c)
 }
 
 // password is what u proves itself with at the token endpoint.

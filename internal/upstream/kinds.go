@@ -7,8 +7,9 @@ type kind struct {
 	base       string
 	issuerPath string
 	scopes     []string
-	openID     bool  // has an issuer's metadata and ID tokens
-	nonce      nonce // whether it is sent and must come back
+	plain      []string // the scopes of a request that AuthorizationURL makes; LinkedIn's from before OpenID Connect
+	openID     bool     // has an issuer's metadata and ID tokens
+	nonce      nonce    // whether it is sent and must come back
 	pkce       bool
 	formPost   bool // the answer comes by POST
 	basic      bool // credentials in the header unless its metadata wants the form only
@@ -43,11 +44,11 @@ const (
 // be right.
 var kinds = map[Kind]kind{
 	Google: {title: "Google", base: "https://accounts.google.com", openID: true, nonce: nonceAlways, pkce: true,
-		scopes: []string{"openid", "email", "profile"}},
+		scopes: []string{"openid", "email", "profile"}, plain: []string{"profile", "email"}},
 	GitHub: {title: "GitHub", base: "https://github.com", pkce: true,
-		scopes: []string{"read:user", "user:email"}},
+		scopes: []string{"read:user", "user:email"}, plain: []string{"user:email"}},
 	LinkedIn: {title: "LinkedIn", base: "https://www.linkedin.com", issuerPath: "/oauth", openID: true, nonce: nonceIfThere,
-		scopes: []string{"openid", "profile", "email"}},
+		scopes: []string{"openid", "profile", "email"}, plain: []string{"r_liteprofile", "r_emailaddress"}},
 	Microsoft: {title: "Microsoft", base: "https://login.microsoftonline.com", openID: true, nonce: nonceAlways, pkce: true,
 		scopes: []string{"openid", "email", "profile"}},
 	Apple: {title: "Apple", base: "https://appleid.apple.com", openID: true, nonce: nonceAlways, formPost: true,

@@ -3,8 +3,6 @@ package upstream
 import (
 	"context"
 	"net/url"
-
-	"github.com/workos/workos-go/v7"
 )
 
 // Goodbye is how a session at the upstream is ended. Session and IDToken are of
@@ -25,9 +23,11 @@ func (b *Broker) LogoutURL(ctx context.Context, u Upstream, g Goodbye) (string, 
 		if g.Session == "" || u.Settings.Mode == ModeSSO {
 			return "", nil
 		}
-		return b.workOSClient(u).UserManagement().GetLogoutURL(&workos.UserManagementGetLogoutURLParams{
-			SessionID: g.Session, ReturnTo: given(g.ReturnTo),
-		}), nil
+		q := url.Values{"session_id": {g.Session}}
+		if g.ReturnTo != "" {
+			q.Set("return_to", g.ReturnTo)
+		}
+		return withQuery(u.workOSBase()+"/user_management/sessions/logout", q), nil
 	}
 	if !u.kind().openID {
 		return "", nil

@@ -1,25 +1,17 @@
 package upstream
 
 import (
+	"bytes"
 	"context"
-	"errors"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
-	"time"
-
-	"github.com/workos/workos-go/v7"
 
 	"sallyport/internal/secret"
-	"sallyport/internal/token"
 )
-
-// workOSClient is the official SDK on our HTTP client. It makes each request
-// once: it would repeat a code exchange, and a code is spent by the first.
-func (b *Broker) workOSClient(u Upstream) *workos.Client {
-	return workos.NewClient(u.Secret.Reveal(), workos.WithClientID(u.Settings.ClientID), workos.WithBaseURL(u.workOSBase()),
-		workos.WithHTTPClient(b.http), workos.WithMaxRetries(0))
-}
 
 func (u Upstream) workOSBase() string {
 	return or(strings.TrimSuffix(u.Settings.BaseURL, "/"), u.kind().base)
@@ -60,32 +52,46 @@ func (b *Broker) workOS(ctx context.Context, u Upstream, x Exchange) (Profile, e
 // workOSUser is AuthKit. The session that its logout needs is in the access
 // token, which WorkOS signs with keys of this client.
 func (b *Broker) workOSUser(ctx context.Context, u Upstream, x Exchange) (Profile, error) {
-	res, err := b.workOSClient(u).UserManagement().AuthenticateWithCode(ctx, &workos.UserManagementAuthenticateWithCodeParams{
-		Code: x.Code, CodeVerifier: given(x.Verifier), IPAddress: given(x.Visitor.IP), UserAgent: given(x.Visitor.UserAgent),
-	})
+	var res struct {
+		User struct {
+			ID            string `json:"id"`
+			Email         word   `json:"email"`
+			EmailVerified truth  `json:"email_verified"`
+			First         word   `json:"first_name"`
+			Last          word   `json:"last_name"`
+			Picture       word   `json:"profile_picture_url"`
+			Locale        word   `json:"locale"`
+		} `json:"user"`
+		Organization word   `json:"organization_id"`
+		Access       string `json:"access_token"`
+		Refresh      string `json:"refresh_token"`
+		Impersonator *struct {
+			Email word `json:"email"`
+		} `json:"impersonator"`
+	}
+	err := b.workOSRedeem(ctx, u, "/user_management/authenticate", map[string]string{
+		"code": x.Code, "code_verifier": x.Verifier, "ip_address": x.Visitor.IP, "user_agent": x.Visitor.UserAgent,
+	}, &res)
 	if err != nil {
-		return Profile{}, workOSFailure(err)
+		return Profile{}, err
 	}
-	if res.User == nil || res.User.ID == "" {
-		return Profile{}, fail(ErrLies, "an answer without a user")
-	}
-	c, err := b.workOSToken(ctx, u, res.AccessToken)
+	c, err := b.workOSToken(ctx, u, res.Access)
 	if err != nil {
 		return Profile{}, err
 	}
 	if c.Subject != res.User.ID {
 		return Profile{}, fail(ErrLies, "an access token of somebody else")
 	}
-	p := Profile{Issuer: u.Issuer(), Subject: res.User.ID, Picture: text(res.User.ProfilePictureURL), Organization: text(res.OrganizationID),
-		Session: c.Session, Roles: c.Roles, Tokens: Tokens{Access: secret.Value(res.AccessToken), Refresh: secret.Value(res.RefreshToken)}}
+	p := Profile{Issuer: u.Issuer(), Subject: res.User.ID, Picture: string(res.User.Picture), Locale: string(res.User.Locale), Organization: string(res.Organization),
+		Session: c.Session, Roles: c.Roles, Tokens: Tokens{Access: secret.Value(res.Access), Refresh: secret.Value(res.Refresh)}}
 	if c.Role != "" && len(p.Roles) == 0 {
 		p.Roles = []string{string(c.Role)}
 	}
 	if res.Impersonator != nil {
-		p.Impersonator = or(shown(res.Impersonator.Email), "somebody")
+		p.Impersonator = or(shown(string(res.Impersonator.Email)), "somebody")
 	}
-	p.setNames("", text(res.User.FirstName), text(res.User.LastName))
-	p.setEmail(u.Settings, res.User.Email, res.User.EmailVerified, true, anyDomain)
+	p.setNames("", string(res.User.First), string(res.User.Last))
+	p.setEmail(u.Settings, string(res.User.Email), res.User.EmailVerified.is, true, anyDomain)
 	return p, nil
 }
 
@@ -106,7 +112,7 @@ func (b *Broker) workOSToken(ctx context.Context, u Upstream, raw string) (c wor
 	if err := jwt.Claims(&c); err != nil {
 		return c, fail(ErrLies, "access token with claims that are not what they should be")
 	}
-	if err := jwt.CheckTimes(b.now(), leeway); errors.Is(err, token.ErrExpired) || err != nil {
+	if err := jwt.CheckTimes(b.now(), leeway); err != nil {
 		return c, fail(ErrLies, "access token that is not valid now")
 	}
 	return c, nil
@@ -116,70 +122,96 @@ func (b *Broker) workOSToken(ctx context.Context, u Upstream, raw string) (c wor
 // and a customer may write any address there. Only the domains that the operator
 // lists are believed.
 func (b *Broker) workOSProfile(ctx context.Context, u Upstream, x Exchange) (Profile, error) {
-	res, err := b.workOSClient(u).SSO().GetProfileAndToken(ctx, &workos.SSOGetProfileAndTokenParams{Code: x.Code})
-	if err != nil {
-		return Profile{}, workOSFailure(err)
+	type role struct {
+		Slug word `json:"slug"`
 	}
-	if res.Profile == nil {
-		return Profile{}, fail(ErrLies, "an answer without a profile")
+	var res struct {
+		Access  string `json:"access_token"`
+		Profile struct {
+			ID           string `json:"id"`
+			Connection   string `json:"connection_id"`
+			Organization word   `json:"organization_id"`
+			Email        word   `json:"email"`
+			First        word   `json:"first_name"`
+			Last         word   `json:"last_name"`
+			Role         role   `json:"role"`
+			Roles        []role `json:"roles"`
+			Groups       words  `json:"groups"`
+		} `json:"profile"`
+	}
+	if err := b.workOSRedeem(ctx, u, "/sso/token", map[string]string{"code": x.Code}, &res); err != nil {
+		return Profile{}, err
 	}
 	from := res.Profile
-	if s := u.Settings; s.Connection != "" && from.ConnectionID != s.Connection || s.Organization != "" && text(from.OrganizationID) != s.Organization {
+	if s := u.Settings; s.Connection != "" && from.Connection != s.Connection || s.Organization != "" && string(from.Organization) != s.Organization {
 		return Profile{}, fail(ErrOutsider, "connection or organization")
 	}
-	p := Profile{Issuer: u.Issuer(), Subject: from.ID, Organization: text(from.OrganizationID), Groups: from.Groups,
-		Tokens: Tokens{Access: secret.Value(res.AccessToken)}}
-	for _, r := range from.Roles {
-		if r != nil {
-			p.Roles = append(p.Roles, r.Slug)
+	p := Profile{Issuer: u.Issuer(), Subject: from.ID, Organization: string(from.Organization), Groups: from.Groups, Tokens: Tokens{Access: secret.Value(res.Access)}}
+	if len(from.Roles) == 0 {
+		from.Roles = []role{from.Role}
+	}
+	for _, r := range from.Roles[:min(len(from.Roles), maxWords)] {
+		if r.Slug != "" {
+			p.Roles = append(p.Roles, string(r.Slug))
 		}
 	}
-	if from.Role != nil && len(p.Roles) == 0 {
-		p.Roles = []string{from.Role.Slug}
-	}
-	p.setNames("", text(from.FirstName), text(from.LastName))
-	p.setEmail(u.Settings, from.Email, false, false, noDomain)
+	p.setNames("", string(from.First), string(from.Last))
+	p.setEmail(u.Settings, string(from.Email), false, false, noDomain)
 	return p, nil
 }
 
-// workOSFailure reads the SDK's error, whose text holds what the provider said,
-// pending tokens too, and is not kept.
-func workOSFailure(err error) error {
-	api, ok := errors.AsType[*workos.APIError](err)
-	if !ok {
-		if network, ok := errors.AsType[*workos.NetworkError](err); ok {
-			return unreached(network.Err)
+// workOSRedeem makes WorkOS' code exchange, JSON both ways. Members that are
+// empty are left out.
+func (b *Broker) workOSRedeem(ctx context.Context, u Upstream, path string, in map[string]string, out any) error {
+	in["grant_type"], in["client_id"], in["client_secret"] = "authorization_code", u.Settings.ClientID, u.Secret.Reveal()
+	for name, value := range in {
+		if value == "" {
+			delete(in, name)
 		}
-		return fail(ErrLies, "an answer that is not the JSON expected, or too large")
 	}
-	code := or(api.Code, api.ErrorCode)
+	body, err := json.Marshal(in)
+	if err != nil {
+		return fail(ErrLies, "%v", err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.workOSBase()+path, bytes.NewReader(body))
+	if err != nil {
+		return fail(ErrLies, "token endpoint: not a URL")
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+u.Secret.Reveal())
+	a, err := b.send(req)
+	if err != nil {
+		return err
+	}
+	if a.status >= http.StatusBadRequest {
+		return workOSRefusal(a)
+	}
+	return a.reads(out)
+}
+
+// unfinished are the steps that WorkOS wants the person to take on its own pages.
+var unfinished = []string{
+	"email_verification_required", "mfa_enrollment", "mfa_challenge", "organization_selection_required", "sso_required",
+	"organization_authentication_methods_required",
+}
+
+// workOSRefusal reads an error of WorkOS', which comes in two shapes and, for one
+// cause, with several statuses: the code tells.
+func workOSRefusal(a answer) error {
+	var is struct {
+		Code  word `json:"code"`
+		Error word `json:"error"`
+	}
+	if err := json.Unmarshal(a.body, &is); err != nil {
+		is.Code, is.Error = "", "" // a page, which is no worse than an error without a code
+	}
+	code := errorCode(or(string(is.Code), string(is.Error)))
+	f := &Failure{Reason: ErrClient, Code: code, Detail: fmt.Sprintf("status %d of WorkOS", a.status)}
 	switch {
-	case api.StatusCode == http.StatusTooManyRequests:
-		return &Failure{Reason: ErrThrottled, RetryAfter: min(max(time.Duration(api.RetryAfter)*time.Second, time.Second), longestWait)}
-	case api.StatusCode >= http.StatusInternalServerError:
-		return fail(ErrUnreachable, "status %d", api.StatusCode)
+	case slices.Contains(unfinished, code):
+		f.Reason = ErrUnfinished
+	case code == "invalid_grant":
+		f.Reason = ErrInvalidGrant
 	}
-	switch code {
-	case workos.EmailVerificationRequiredCode, workos.MFAEnrollmentCode, workos.MFAChallengeCode, workos.OrganizationSelectionRequiredCode,
-		workos.SSORequiredCode, workos.OrganizationAuthenticationMethodsRequiredCode:
-		return &Failure{Reason: ErrUnfinished, Code: code}
-	case "invalid_grant":
-		return &Failure{Reason: ErrInvalidGrant, Code: code}
-	}
-	return &Failure{Reason: ErrClient, Code: errorCode(code), Detail: http.StatusText(api.StatusCode)}
-}
-
-// given is a parameter of the SDK's: none for an empty one.
-func given(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
-
-func text(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
+	return f
 }

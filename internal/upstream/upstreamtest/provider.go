@@ -161,7 +161,7 @@ func (f *Fake) token(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]any{"access_token": access, "token_type": "Bearer", "expires_in": 3600})
 	default:
 		out := map[string]any{"access_token": access, "token_type": "Bearer", "expires_in": 3600, "scope": v.scope}
-		if f.kind != upstream.LinkedIn || strings.Contains(v.scope, "openid") {
+		if f.kind == upstream.Apple || strings.Contains(v.scope, "openid") || v.scope == "" {
 			out["id_token"] = f.idToken(v, access)
 		}
 		writeJSON(w, http.StatusOK, out)
