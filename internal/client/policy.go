@@ -39,7 +39,16 @@ const (
 // between two applications, or two of the APIs we speak, is a field here.
 // Zero values mean the defaults that WithDefaults fills in. MagicLinkButton has
 // mailed sign-in links lead to a page whose button signs in, for readers whose
-// mail is opened by scanners that run a browser.
+// mail is opened by scanners that run a browser; with MagicLinkExisting they go
+// to users there are and make no new ones, and with MagicLinkNewest the newest
+// of a user's is the only one that works.
+//
+// Accounts gives each new user an account of their own, an org whose owner they
+// are, and has tokens name the one they act in. VerifiedEmail lets nobody in by a
+// password whose address nobody proved; VerifyLater keeps the mail that asks
+// for the proof from going out with the sign-up. ResetVerified mails links to a
+// new password to proved addresses only. StrictCSRF wants a token even of pages
+// whose origin is allowed.
 type Policy struct {
 	RedirectURIs           []string       `json:"redirect_uris,omitempty"`
 	PostLogoutRedirectURIs []string       `json:"post_logout_redirect_uris,omitempty"`
@@ -55,6 +64,13 @@ type Policy struct {
 	Audience               string         `json:"audience,omitempty"`
 	Links                  Links          `json:"links,omitzero"`
 	MagicLinkButton        bool           `json:"magic_link_button,omitempty"`
+	MagicLinkExisting      bool           `json:"magic_link_existing,omitempty"`
+	MagicLinkNewest        bool           `json:"magic_link_newest,omitempty"`
+	Accounts               bool           `json:"accounts,omitempty"`
+	VerifiedEmail          bool           `json:"verified_email,omitempty"`
+	VerifyLater            bool           `json:"verify_later,omitempty"`
+	ResetVerified          bool           `json:"reset_verified,omitempty"`
+	StrictCSRF             bool           `json:"strict_csrf,omitempty"`
 	Roles                  Roles          `json:"roles,omitzero"`
 	Grants                 []string       `json:"grants,omitempty"`
 	Profile                string         `json:"profile,omitempty"`
@@ -66,14 +82,18 @@ type Policy struct {
 	Notifications          bool           `json:"notifications,omitempty"`
 }
 
-// PasswordPolicy is what a new password must meet; MinLength counts Unicode
-// code points. Its fields are those of package password's policy.
+// PasswordPolicy is what a new password must meet; MinLength and MaxLength count
+// Unicode code points, and a MaxLength of 0 is the greatest there is. RefuseEmail
+// refuses one that holds the local part of the user's own address. Its fields are
+// those of package password's policy.
 type PasswordPolicy struct {
 	MinLength        int  `json:"min_length"`
 	RequireUppercase bool `json:"require_uppercase"`
 	RequireLowercase bool `json:"require_lowercase"`
 	RequireDigit     bool `json:"require_digit"`
 	RequireSymbol    bool `json:"require_symbol"`
+	MaxLength        int  `json:"max_length,omitempty"`
+	RefuseEmail      bool `json:"refuse_email,omitempty"`
 }
 
 // MinPassword is the least length that any policy may ask for.
@@ -87,25 +107,50 @@ func (p PasswordPolicy) Stricter(q PasswordPolicy) PasswordPolicy {
 		RequireLowercase: p.RequireLowercase || q.RequireLowercase,
 		RequireDigit:     p.RequireDigit || q.RequireDigit,
 		RequireSymbol:    p.RequireSymbol || q.RequireSymbol,
+		MaxLength:        lesser(p.MaxLength, q.MaxLength),
+		RefuseEmail:      p.RefuseEmail || q.RefuseEmail,
 	}
+}
+
+// lesser is the smaller of two limits, of which 0 is none.
+func lesser(a, b int) int {
+	if a == 0 || b == 0 {
+		return max(a, b)
+	}
+	return min(a, b)
 }
 
 // AccessToken is how a client's access tokens are signed. Alg is RS256, ES256,
 // EdDSA or HS256; empty leaves it to the surface that signs. Format is FormatJWT
-// or FormatOpaque, for the provider's own tokens; empty is FormatJWT.
+// or FormatOpaque, for the provider's own tokens; empty is FormatJWT. Cookie, if
+// set, also gives browsers the token as a cookie where an API has one.
 type AccessToken struct {
 	Lifetime Duration `json:"lifetime,omitempty"`
 	Alg      string   `json:"alg,omitempty"`
 	Format   string   `json:"format,omitempty"`
+	Cookie   *Cookie  `json:"cookie,omitempty"`
+}
+
+// Cookie is how a token's cookie is set: its name ("" is the API's own), what
+// SameSite says (lax, strict or none; "" is lax), and whether it is Open to
+// scripts or Plain, for http on this machine. Both are off where it matters.
+type Cookie struct {
+	Name     string `json:"name,omitempty"`
+	SameSite string `json:"same_site,omitempty"`
+	Open     bool   `json:"open,omitempty"`
+	Plain    bool   `json:"plain,omitempty"`
 }
 
 // RefreshToken is how long a refresh token lives after each rotation, how long
 // it may lie unused, and how long after a rotation the old one is still
-// answered with its successor (a client with many tabs).
+// answered with its successor (a client with many tabs). MaxAge, if set, ends
+// the family that long after its sign-in, however often it was rotated.
 type RefreshToken struct {
 	Lifetime   Duration `json:"lifetime,omitempty"`
 	Idle       Duration `json:"idle,omitempty"`
 	ReuseGrace Duration `json:"reuse_grace,omitempty"`
+	MaxAge     Duration `json:"max_age,omitempty"`
+	Cookie     *Cookie  `json:"cookie,omitempty"`
 }
 
 // Links are pages of the application that mails point to; empty means ours.

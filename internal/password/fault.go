@@ -22,12 +22,12 @@ func Fault(err error) error {
 	if !ok {
 		return err
 	}
-	f := &fault.Error{Field: "password"}
+	f := &fault.Error{Field: "password", Err: weak} // who can name all the rules does
 	switch weak.Rule {
 	case TooShort:
 		f.Code, f.Params = fault.PasswordTooShort, []string{strconv.Itoa(weak.Min)}
 	case TooLong:
-		f.Code, f.Params = fault.PasswordTooLong, []string{strconv.Itoa(MaxLength)}
+		f.Code, f.Params = fault.PasswordTooLong, []string{strconv.Itoa(weak.Max)}
 	case NoUppercase:
 		f.Code = fault.PasswordNeedsUppercase
 	case NoLowercase:

@@ -21,6 +21,8 @@ type Policy struct {
 	RequireLowercase bool `json:"require_lowercase"`
 	RequireDigit     bool `json:"require_digit"`
 	RequireSymbol    bool `json:"require_symbol"`
+	MaxLength        int  `json:"max_length,omitempty"`   // 0: the package's MaxLength
+	RefuseEmail      bool `json:"refuse_email,omitempty"` // the local part of an address in it
 }
 
 // Rule names what a password lacks.
@@ -35,12 +37,14 @@ const (
 	NoDigit     Rule = "no_digit"
 	NoSymbol    Rule = "no_symbol"
 	Common      Rule = "common"
+	HoldsEmail  Rule = "holds_email"
 )
 
-// Weak reports the first rule a password broke.
+// Weak reports the rules a password broke, the first by itself.
 type Weak struct {
-	Rule Rule
-	Min  int // the policy's least length in code points
+	Rule     Rule
+	All      []Rule
+	Min, Max int // the policy's lengths in code points
 }
 
 func (w *Weak) Error() string { return "password: " + string(w.Rule) }
@@ -48,7 +52,15 @@ func (w *Weak) Error() string { return "password: " + string(w.Rule) }
 // Min returns the least length in code points that p asks for.
 func (p Policy) Min() int { return max(Floor, p.MinLength) }
 
-// Check returns a *Weak for the first rule that plain breaks, or nil. Length is
+// Max returns the greatest length in code points that p takes.
+func (p Policy) Max() int {
+	if p.MaxLength > 0 {
+		return min(MaxLength, p.MaxLength)
+	}
+	return MaxLength
+}
+
+// Check returns a *Weak with the rules that plain breaks, or nil. Length is
 // counted in code points. context is what an attacker tries first: the user's
 // e-mail address (its local part is added), their name, the application's name.
 // A password equal to any of it but for letter case is Common, as is one on the
@@ -68,23 +80,40 @@ func (p Policy) Check(plain string, context ...string) error {
 		}
 	}
 	length := utf8.RuneCountInString(plain)
+	var all []Rule
 	for _, c := range []struct {
 		broken bool
 		rule   Rule
 	}{
 		{length < p.Min(), TooShort},
-		{length > MaxLength, TooLong},
+		{length > p.Max(), TooLong},
 		{p.RequireUppercase && !upper, NoUppercase},
 		{p.RequireLowercase && !lower, NoLowercase},
 		{p.RequireDigit && !digit, NoDigit},
 		{p.RequireSymbol && !symbol, NoSymbol},
 		{isCommon(plain) || isContext(plain, context), Common},
+		{p.RefuseEmail && holdsEmail(plain, context), HoldsEmail},
 	} {
 		if c.broken {
-			return &Weak{Rule: c.rule, Min: p.Min()}
+			all = append(all, c.rule)
 		}
 	}
-	return nil
+	if all == nil {
+		return nil
+	}
+	return &Weak{Rule: all[0], All: all, Min: p.Min(), Max: p.Max()}
+}
+
+// holdsEmail reports whether plain holds the local part of an address of the
+// context, but for letter case. Fewer than four characters are in many passwords.
+func holdsEmail(plain string, context []string) bool {
+	plain = strings.ToLower(plain)
+	for _, c := range context {
+		if at := strings.LastIndexByte(c, '@'); at >= 4 && strings.Contains(plain, strings.ToLower(c[:at])) {
+			return true
+		}
+	}
+	return false
 }
 
 // isContext reports whether plain is one of the context strings, or the local

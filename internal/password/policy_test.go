@@ -3,6 +3,7 @@ package password
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -89,5 +90,36 @@ func TestPolicyIsTheContractsObject(t *testing.T) {
 	const want = `{"min_length":8,"require_uppercase":false,"require_lowercase":false,"require_digit":false,"require_symbol":false}`
 	if got, err := json.Marshal(Policy{MinLength: 8}); err != nil || string(got) != want {
 		t.Errorf("got %s, %v; want %s", got, err, want)
+	}
+}
+
+func TestWeakNamesEveryRule(t *testing.T) {
+	p := Policy{RequireUppercase: true, RequireDigit: true, RequireSymbol: true, RefuseEmail: true, MaxLength: 128}
+	err := p.Check("adalove", "Adalove@example.com")
+	weak, ok := errors.AsType[*Weak](err)
+	if !ok {
+		t.Fatalf("got %v, want a *Weak", err)
+	}
+	want := []Rule{TooShort, NoUppercase, NoDigit, NoSymbol, Common, HoldsEmail}
+	if !slices.Equal(weak.All, want) || weak.Rule != TooShort || weak.Min != 8 || weak.Max != 128 {
+		t.Errorf("got %+v, want %v, 8 to 128", weak, want)
+	}
+}
+
+func TestPolicyRefusesTheAddressInside(t *testing.T) {
+	p := Policy{RefuseEmail: true}
+	for plain, held := range map[string]bool{
+		"my-ADALOVE-word": true, "adalov-and-more": false, "correct horse battery": false,
+	} {
+		err := p.Check(plain, "adalove@example.com", "Ada")
+		if (err != nil) != held {
+			t.Errorf("%q: %v, want refused %v", plain, err, held)
+		}
+	}
+	if err := p.Check("i am ada herself", "ada@example.com"); err != nil {
+		t.Errorf("three characters are in many passwords: %v", err)
+	}
+	if err := (Policy{MaxLength: 64}).Check(strings.Repeat("ab1 ", 17)); err == nil {
+		t.Error("68 characters were taken, want 64 at most")
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"sallyport/internal/client"
 	"sallyport/internal/db"
 	"sallyport/internal/db/dbtest"
@@ -73,6 +75,9 @@ func TestApplyStoresEveryKey(t *testing.T) {
 		if am := s.client("am").Policy; !reflect.DeepEqual(am.Methods, []string{"password"}) || am.Registration != client.Invite ||
 			!reflect.DeepEqual(am.Roles, client.Roles{Available: []string{"user", "manager", "admin"}, Default: []string{"user"}}) {
 			t.Errorf("defaults of a client: got %+v", am)
+		}
+		if diff := cmp.Diff(roomsPolicy, s.client("rooms").Policy); diff != "" {
+			t.Errorf("rooms (-want +got):\n%s", diff)
 		}
 		s.wantPeople()
 		s.wantSurfaces()
@@ -162,8 +167,8 @@ func TestApplyTwiceChangesNothing(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		s := newStage(t, d)
-		if got := len(s.apply(everything, Options{})); got != 21 {
-			t.Errorf("first apply: got %d changes, want 21", got)
+		if got := len(s.apply(everything, Options{})); got != 22 {
+			t.Errorf("first apply: got %d changes, want 22", got)
 		}
 		before := s.dump()
 		s.pass(time.Hour)
@@ -346,4 +351,20 @@ func TestInvitesAreMailedOnce(t *testing.T) {
 			}
 		}
 	})
+}
+
+// roomsPolicy is that of the client rooms, which has what others leave out.
+var roomsPolicy = client.Policy{
+	Registration: client.Invite, Methods: []string{client.MethodPassword}, SecondFactor: client.FactorOptional,
+	Password: client.PasswordPolicy{
+		MinLength: 8, MaxLength: 128, RequireUppercase: true, RequireLowercase: true, RequireDigit: true, RequireSymbol: true, RefuseEmail: true,
+	},
+	AccessToken: client.AccessToken{Lifetime: client.Duration(time.Hour), Cookie: &client.Cookie{}},
+	RefreshToken: client.RefreshToken{
+		Lifetime: client.Duration(14 * 24 * time.Hour), ReuseGrace: client.Duration(10 * time.Second), MaxAge: client.Duration(90 * 24 * time.Hour),
+		Cookie: &client.Cookie{Name: "am_refresh", SameSite: "none"},
+	},
+	MagicLinkExisting: true, MagicLinkNewest: true, Accounts: true, VerifiedEmail: true, VerifyLater: true, ResetVerified: true, StrictCSRF: true,
+	PKCE: client.PKCEPlain, Roles: client.Roles{Available: []string{"user", "manager", "admin"}, Default: []string{"user"}},
+	Branding: client.Branding{Color: client.DefaultColor, LogoHeight: client.DefaultLogoHeight},
 }

@@ -38,6 +38,7 @@ func (c *checker) passwordPolicy(path string, p *PasswordPolicy) {
 	if p.MinLength > maxMinLength {
 		c.wrong(path, "must be at most %d", maxMinLength)
 	}
+	c.greatest(strings.TrimSuffix(path, "min_length")+"max_length", p)
 }
 
 // maxMinLength keeps a policy from asking for passwords that nobody has.
@@ -51,15 +52,20 @@ func (c *checker) client(path string, cl *Client, ids map[string]string) {
 	c.oneOf(path+".second_factor", cl.SecondFactor, client.FactorOptional, client.FactorRequired)
 	c.oneOf(path+".linking", cl.Linking, "verified_email", "never")
 	c.oneOf(path+".profile", cl.Profile, "default", "fapi2")
-	c.oneOf(path+".pkce", cl.PKCE, "required", "optional")
+	c.oneOf(path+".pkce", cl.PKCE, client.PKCERequired, client.PKCEOptional, client.PKCEPlain)
 	if cl.PKCE == "optional" && !cl.provesItself() {
 		c.wrong(path+".pkce", "only a client that authenticates may go without PKCE")
 	}
-	if cl.PKCE == "optional" && cl.Profile == "fapi2" {
-		c.wrong(path+".pkce", "the profile fapi2 requires PKCE")
+	if cl.PKCE != "" && cl.PKCE != client.PKCERequired && cl.Profile == "fapi2" {
+		c.wrong(path+".pkce", "the profile fapi2 requires PKCE with S256")
 	}
 	c.passwordPolicy(path+".password", &cl.Password)
 	c.lifetimes(path, cl)
+	c.cookie(path+".access_token.cookie", cl.AccessToken.Cookie)
+	c.cookie(path+".refresh_token.cookie", cl.RefreshToken.Cookie)
+	if k := cl.RefreshToken.Cookie; k != nil && k.Open {
+		c.wrong(path+".refresh_token.cookie.open", "scripts must not read a refresh token")
+	}
 	c.methods(path+".methods", cl)
 	c.roles(path+".roles", &cl.Roles)
 	c.grants(path+".grants", cl)
@@ -143,6 +149,7 @@ func (c *checker) lifetimes(path string, cl *Client) {
 	c.lifetime(path+".access_token.lifetime", cl.AccessToken.Lifetime, false)
 	c.lifetime(path+".refresh_token.lifetime", cl.RefreshToken.Lifetime, false)
 	c.lifetime(path+".refresh_token.idle", cl.RefreshToken.Idle, true)
+	c.lifetime(path+".refresh_token.max_age", cl.RefreshToken.MaxAge, true)
 	// While the old token is still answered, its theft goes unnoticed.
 	if g := cl.RefreshToken.ReuseGrace.D(); g > shortLifetime {
 		c.warn(path+".refresh_token.reuse_grace", "a stolen refresh token works beside the real one for %s", g)

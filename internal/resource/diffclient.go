@@ -202,7 +202,10 @@ func clientAttrs(cl client.Client) []attr {
 		{"access_token.format", c.AccessToken.Format},
 		{"refresh_token.lifetime", durationText(c.RefreshToken.Lifetime)},
 		{"refresh_token.idle", durationText(c.RefreshToken.Idle)},
+		{"access_token.cookie", c.AccessToken.Cookie.text()},
 		{"refresh_token.reuse_grace", durationText(c.RefreshToken.ReuseGrace)},
+		{"refresh_token.max_age", durationText(c.RefreshToken.MaxAge)},
+		{"refresh_token.cookie", c.RefreshToken.Cookie.text()},
 		{"linking", c.Linking},
 		{"issuer", c.Issuer},
 		{"audience", c.Audience},
@@ -222,7 +225,7 @@ func clientAttrs(cl client.Client) []attr {
 		{"branding.color", c.Branding.Color},
 		{"branding.logo_height", fmt.Sprint(c.Branding.LogoHeight)},
 		{"notifications", yesNo(cl.Policy.Notifications)},
-	}, c.OAuth.attrs()...)
+	}, append(c.Conduct.attrs(), c.OAuth.attrs()...)...)
 }
 
 func passwordText(p PasswordPolicy) string {
@@ -230,7 +233,8 @@ func passwordText(p PasswordPolicy) string {
 	for _, rule := range []struct {
 		on   bool
 		name string
-	}{{p.RequireUppercase, "an upper-case letter"}, {p.RequireLowercase, "a lower-case letter"}, {p.RequireDigit, "a digit"}, {p.RequireSymbol, "a symbol"}} {
+	}{{p.RequireUppercase, "an upper-case letter"}, {p.RequireLowercase, "a lower-case letter"}, {p.RequireDigit, "a digit"}, {p.RequireSymbol, "a symbol"},
+		{p.MaxLength > 0, fmt.Sprintf("at most %d characters", p.MaxLength)}, {p.RefuseEmail, "not their own address"}} {
 		if rule.on {
 			rules = append(rules, rule.name)
 		}

@@ -56,12 +56,13 @@ type Client struct {
 	Audience               string         `yaml:"audience,omitempty"`
 	Links                  Links          `yaml:"links,omitempty"`
 	MagicLinkButton        bool           `yaml:"magic_link_button,omitempty"`
-	Roles                  Roles          `yaml:"roles"`
-	Grants                 []string       `yaml:"grants,omitempty"`
-	Profile                string         `yaml:"profile,omitempty"`
-	PKCE                   string         `yaml:"pkce,omitempty"`
-	JWKSURI                string         `yaml:"jwks_uri,omitempty"`
-	BackchannelLogoutURI   string         `yaml:"backchannel_logout_uri,omitempty"`
+	Conduct                `yaml:",inline"`
+	Roles                  Roles    `yaml:"roles"`
+	Grants                 []string `yaml:"grants,omitempty"`
+	Profile                string   `yaml:"profile,omitempty"`
+	PKCE                   string   `yaml:"pkce,omitempty"`
+	JWKSURI                string   `yaml:"jwks_uri,omitempty"`
+	BackchannelLogoutURI   string   `yaml:"backchannel_logout_uri,omitempty"`
 	OAuth                  `yaml:",inline"`
 	Branding               Branding `yaml:"branding,omitempty"`
 	Notifications          *bool    `yaml:"notifications,omitempty"`
@@ -74,6 +75,8 @@ type PasswordPolicy struct {
 	RequireLowercase bool `yaml:"require_lowercase,omitempty"`
 	RequireDigit     bool `yaml:"require_digit,omitempty"`
 	RequireSymbol    bool `yaml:"require_symbol,omitempty"`
+	MaxLength        int  `yaml:"max_length,omitempty"`
+	RefuseEmail      bool `yaml:"refuse_email,omitempty"`
 }
 
 // AccessToken is client.AccessToken; Secret signs HS256, used as it is.
@@ -81,6 +84,7 @@ type AccessToken struct {
 	Lifetime client.Duration `yaml:"lifetime,omitempty"`
 	Alg      string          `yaml:"alg,omitempty"`
 	Format   string          `yaml:"format,omitempty"`
+	Cookie   *Cookie         `yaml:"cookie,omitempty"`
 	Secret   Secret          `yaml:"secret,omitempty"`
 }
 
@@ -89,6 +93,8 @@ type RefreshToken struct {
 	Lifetime   client.Duration `yaml:"lifetime,omitempty"`
 	Idle       client.Duration `yaml:"idle,omitempty"`
 	ReuseGrace client.Duration `yaml:"reuse_grace,omitempty"`
+	MaxAge     client.Duration `yaml:"max_age,omitempty"`
+	Cookie     *Cookie         `yaml:"cookie,omitempty"`
 }
 
 // Links is client.Links as the file writes it.

@@ -15,8 +15,8 @@ func (cl Client) policy(was client.Policy) client.Policy {
 		Methods:                cl.Methods,
 		SecondFactor:           cl.SecondFactor,
 		Password:               cl.Password.policy(),
-		AccessToken:            client.AccessToken{Lifetime: cl.AccessToken.Lifetime, Alg: cl.AccessToken.Alg, Format: cl.AccessToken.Format},
-		RefreshToken:           client.RefreshToken(cl.RefreshToken),
+		AccessToken:            client.AccessToken{Lifetime: cl.AccessToken.Lifetime, Alg: cl.AccessToken.Alg, Format: cl.AccessToken.Format, Cookie: cl.AccessToken.Cookie.policy()},
+		RefreshToken:           cl.RefreshToken.policy(),
 		Linking:                cl.Linking,
 		Issuer:                 cl.Issuer,
 		Audience:               cl.Audience,
@@ -32,6 +32,7 @@ func (cl Client) policy(was client.Policy) client.Policy {
 		Branding:               client.Branding(cl.Branding),
 		Notifications:          was.Notifications,
 	}
+	cl.Conduct.fill(&p)
 	if cl.Notifications != nil {
 		p.Notifications = *cl.Notifications
 	}
@@ -57,13 +58,14 @@ func describe(cl client.Client) Client {
 		Methods:                nonNil(p.Methods),
 		SecondFactor:           p.SecondFactor,
 		Password:               PasswordPolicy(p.Password),
-		AccessToken:            AccessToken{Lifetime: p.AccessToken.Lifetime, Alg: p.AccessToken.Alg, Format: p.AccessToken.Format},
-		RefreshToken:           RefreshToken(p.RefreshToken),
+		AccessToken:            AccessToken{Lifetime: p.AccessToken.Lifetime, Alg: p.AccessToken.Alg, Format: p.AccessToken.Format, Cookie: describeCookie(p.AccessToken.Cookie)},
+		RefreshToken:           describeRefresh(p.RefreshToken),
 		Linking:                p.Linking,
 		Issuer:                 p.Issuer,
 		Audience:               p.Audience,
 		Links:                  Links(p.Links),
 		MagicLinkButton:        p.MagicLinkButton,
+		Conduct:                describeConduct(p),
 		Roles:                  Roles{nonNil(p.Roles.Available), nonNil(p.Roles.Default)},
 		Grants:                 p.Grants,
 		Profile:                p.Profile,

@@ -123,7 +123,15 @@ func TestProviderMistakes(t *testing.T) {
 		`application_type: desktop`:                                                       `application_type: must be web or native`,
 		`profile: fapi2, secret: env:DEMO_SECRET`:                                         `profile: the profile fapi2 needs token_endpoint_auth_method private_key_jwt`,
 		`pkce: optional, jwks_uri: https://a.example/jwks`:                                `pkce: only a client that authenticates may go without PKCE`,
-		`pkce: plain`: `pkce: must be required or optional`,
+		`pkce: none`: `pkce: must be required, optional or plain`,
+		`pkce: plain, profile: fapi2, token_endpoint_auth_method: private_key_jwt, jwks_uri: https://a.example/jwks`: `pkce: the profile fapi2 requires PKCE with S256`,
+		`refresh_token: {cookie: {open: true}}`:                   `refresh_token.cookie.open: scripts must not read a refresh token`,
+		`refresh_token: {cookie: {same_site: none, plain: true}}`: `refresh_token.cookie.plain: a cookie for other sites must be Secure`,
+		`access_token: {cookie: {same_site: no}}`:                 `access_token.cookie.same_site: must be`,
+		`access_token: {cookie: {name: "a b"}}`:                   `access_token.cookie.name: must be a cookie's name`,
+		`refresh_token: {max_age: 10ms}`:                          `refresh_token.max_age: must be at least 1s`,
+		`password: {max_length: 20}`:                              `password.max_length: must be at least 64`,
+		`password: {min_length: 100, max_length: 80}`:             `password.max_length: must be at least 64, and not less than min_length`,
 	} {
 		got, _ := parsed(t, "clients: [{key: a, name: A, "+text+"}]", false)
 		if !strings.Contains(got, want) {

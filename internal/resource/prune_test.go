@@ -57,6 +57,7 @@ delete client console
 delete client demo
 delete client hack
 delete client jwt
+delete client rooms
 delete client snoop
 delete client tofu
 delete tenant acme`

@@ -278,6 +278,19 @@ clients:
     bundle_id: com.example.demo
     active: true
     notifications: true
+  - key: rooms
+    name: Rooms
+    password: {min_length: 8, require_uppercase: true, require_lowercase: true, require_digit: true, require_symbol: true, max_length: 128, refuse_email: true}
+    access_token: {lifetime: 1h, cookie: {}}
+    refresh_token: {lifetime: 14d, reuse_grace: 10s, max_age: 90d, cookie: {name: am_refresh, same_site: none}}
+    pkce: plain
+    magic_link_existing: true
+    magic_link_newest: true
+    accounts: true
+    verified_email: true
+    verify_later: true
+    reset_verified: true
+    strict_csrf: true
   - key: acme-console
     name: Acme's console
     tenant: acme
