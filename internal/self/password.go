@@ -134,33 +134,3 @@ func (c *Core) EndSession(ctx context.Context, who Caller, id session.ID) error 
 		return c.record(ctx, tx, who, u, audit.UserLogout, map[string]any{"session_id": string(id)})
 	})
 }
-
-// Unlink removes the caller's accounts at an upstream, unless that would leave
-// no way to sign in: a password, a verified address for magic links, or
-// another upstream.
-func (c *Core) Unlink(ctx context.Context, who Caller, proof Proof, upstream string) error {
-	if err := c.prove(ctx, who, proof); err != nil {
-		return err
-	}
-	return c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
-		u, err := active(ctx, tx, who)
-		if err != nil {
-			return err
-		}
-		removed, err := identity.Unlink(ctx, tx, u.ID, upstream)
-		if err != nil {
-			return err
-		}
-		if removed == 0 {
-			return fault.New(fault.LinkUnknown)
-		}
-		left, err := identity.Links(ctx, tx, u.ID)
-		if err != nil {
-			return err
-		}
-		if len(left) == 0 && !u.HasPassword() && !u.EmailVerified {
-			return fault.New(fault.LastSignInMethod) // rolls the removal back
-		}
-		return c.record(ctx, tx, who, u, audit.UserUnlinked, map[string]any{"upstream": upstream})
-	})
-}
