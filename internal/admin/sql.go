@@ -45,7 +45,7 @@ func scanStanding(r db.Row) (s standing, err error) {
 func standingOf(ctx context.Context, tx *db.Tx, u identity.UserID, c client.ID) (standing, error) {
 	return db.One(ctx, tx, scanStanding, `SELECT u.id, u.status, m.address, u.display_name, e.status, e.roles, c.active, c.is_console, c.tenant_id,
 		(SELECT s.value FROM settings s WHERE s.name = $3)
-		FROM users u JOIN emails m ON m.user_id = u.id AND m.is_primary
+		FROM users u LEFT JOIN emails m ON m.user_id = u.id AND m.is_primary
 		LEFT JOIN enrolments e ON e.user_id = u.id AND e.client_id = $2
 		LEFT JOIN clients c ON c.id = e.client_id WHERE u.id = $1`, u, c, consoleRow)
 }
@@ -92,7 +92,7 @@ func people(ctx context.Context, tx *db.Tx, ids []identity.UserID) (map[identity
 		}
 		some, err := db.All(ctx, tx, scanPerson, `SELECT u.id, m.address, u.display_name, u.created_at,
 			EXISTS (SELECT 1 FROM totp t WHERE t.user_id = u.id AND t.confirmed_at IS NOT NULL)
-			FROM users u JOIN emails m ON m.user_id = u.id AND m.is_primary WHERE u.id IN (`+strings.Join(marks, ", ")+`)`, args...)
+			FROM users u LEFT JOIN emails m ON m.user_id = u.id AND m.is_primary WHERE u.id IN (`+strings.Join(marks, ", ")+`)`, args...)
 		if err != nil {
 			return nil, fmt.Errorf("read users: %w", err)
 		}

@@ -112,7 +112,7 @@ func PasswordOf(ctx context.Context, tx *db.Tx, u identity.UserID) (PasswordPoli
 // how many match. status and search (in address and display name) narrow it
 // if not empty.
 func Enrolled(ctx context.Context, tx *db.Tx, c ID, status Status, search string, limit, offset int) ([]Enrolment, int, error) {
-	const where = ` FROM enrolments e JOIN users u ON u.id = e.user_id JOIN emails m ON m.user_id = u.id AND m.is_primary
+	const where = ` FROM enrolments e JOIN users u ON u.id = e.user_id LEFT JOIN emails m ON m.user_id = u.id AND m.is_primary
 		WHERE e.client_id = $1 AND ($2 = '' OR e.status = $2) AND ($3 = '' OR m.address LIKE $3 ESCAPE '!' OR LOWER(u.display_name) LIKE $3 ESCAPE '!')`
 	if search != "" {
 		search = identity.Like(search)

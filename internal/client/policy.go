@@ -35,6 +35,13 @@ const (
 	FactorRequired = "required"
 )
 
+// Whether an upstream account may find a user by the e-mail address. Empty is
+// LinkingVerified.
+const (
+	LinkingVerified = "verified_email"
+	LinkingNever    = "never" // one upstream account is one user
+)
+
 // Policy is how a client signs people in. Every difference in behaviour
 // between two applications, or two of the APIs we speak, is a field here.
 // Zero values mean the defaults that WithDefaults fills in. MagicLinkButton has

@@ -51,6 +51,6 @@ func scanStanding(r db.Row) (Standing, error) {
 // every sign-in asks for all of it inside its write transaction. Fails with
 // db.ErrNotFound for a user that does not exist.
 func StandingOf(ctx context.Context, tx *db.Tx, u identity.UserID, c ID) (Standing, error) {
-	return db.One(ctx, tx, scanStanding, `SELECT `+StandingColumns+` FROM users u JOIN emails m ON m.user_id = u.id AND m.is_primary
+	return db.One(ctx, tx, scanStanding, `SELECT `+StandingColumns+` FROM users u LEFT JOIN emails m ON m.user_id = u.id AND m.is_primary
 		LEFT JOIN enrolments e ON e.user_id = u.id AND e.client_id = $2 WHERE u.id = $1`, u, c)
 }

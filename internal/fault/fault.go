@@ -29,6 +29,19 @@ const (
 	Unavailable         Code = "unavailable"           // the database cannot be reached or written; RetryAfter
 )
 
+// Sign-in by an upstream. Err is the upstream's failure, for the log and for a
+// surface whose contract tells more of them apart.
+const (
+	UpstreamUnknown      Code = "upstream_unknown"       // none of that name
+	UpstreamDenied       Code = "upstream_denied"        // the person, or the provider on their behalf, said no
+	UpstreamFailed       Code = "upstream_failed"        // the answer was refused, by the provider or by us
+	UpstreamStateInvalid Code = "upstream_state_invalid" // unknown, expired, spent, or of another browser or upstream
+	UpstreamUnreachable  Code = "upstream_unreachable"   // no answer; the same attempt may be tried again
+	UpstreamThrottled    Code = "upstream_throttled"     // RetryAfter, if the provider said so
+	EmailUnverified      Code = "email_unverified"       // no address that the upstream may vouch for
+	LinkTaken            Code = "link_taken"             // the upstream account is another user's, or another one of it is this user's
+)
+
 // Sign-up, invitations and recovery.
 const (
 	InviteRequired         Code = "invite_required"
@@ -101,6 +114,8 @@ const (
 var Codes = []Code{
 	ClientUnknown, MethodDisabled, CredentialsInvalid, NotEnrolled, EnrolmentPending, EnrolmentSuspended,
 	FactorSetupRequired, ChallengeInvalid, CodeInvalid, CodeAttempts, RateLimited, Busy, Unavailable,
+	UpstreamUnknown, UpstreamDenied, UpstreamFailed, UpstreamStateInvalid, UpstreamUnreachable, UpstreamThrottled,
+	EmailUnverified, LinkTaken,
 	InviteRequired, AccountExists, EmailInvalid, EmailRequired, DisplayNameRequired,
 	PasswordTooShort, PasswordTooLong, PasswordNeedsUppercase, PasswordNeedsLowercase, PasswordNeedsDigit,
 	PasswordNeedsSymbol, PasswordCommon, InviteInvalid, InviteEmailMismatch, AlreadyEnrolled, ResetInvalid,

@@ -26,8 +26,9 @@ const (
 	Disabled  Status = "disabled"
 )
 
-// User is a person. Email is their primary address, normalised; PasswordHash
-// is an encoded hash that package password understands, or "" for none.
+// User is a person. Email is their primary address, normalised, or "" for one who
+// has none: an upstream account may come without. PasswordHash is an encoded hash
+// that package password understands, or "" for none.
 type User struct {
 	ID            UserID
 	Email         string
@@ -45,16 +46,6 @@ type User struct {
 // Django marks an unusable one with a leading "!".
 func (u User) HasPassword() bool {
 	return u.PasswordHash != "" && !strings.HasPrefix(u.PasswordHash, "!")
-}
-
-// Link is a user's account at an upstream identity provider. Issuer and
-// Subject identify it for ever; Upstream is the configured provider's key.
-type Link struct {
-	Issuer, Subject string
-	UserID          UserID
-	Upstream        string
-	Email           string
-	CreatedAt       time.Time
 }
 
 // MaxEmail is the greatest length of an address in octets (RFC 5321 §4.5.3.1.3

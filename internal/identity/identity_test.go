@@ -212,7 +212,7 @@ func TestUpstreamAccountIsOneUsers(t *testing.T) {
 		stolen := link
 		stolen.UserID = other.ID
 		err := d.Write(t.Context(), func(ctx context.Context, tx *db.Tx) error { return identity.AddLink(ctx, tx, stolen) })
-		if !errors.Is(err, db.ErrConflict) {
+		if !errors.Is(err, identity.ErrLinkTaken) {
 			t.Errorf("second owner: %v", err)
 		}
 		write(t, d, func(ctx context.Context, tx *db.Tx) error {

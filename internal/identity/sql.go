@@ -11,24 +11,30 @@ import (
 
 const columns = `u.id, e.address, e.verified_at, u.display_name, u.given_name, u.family_name, u.status, u.password_hash, u.created_at, u.updated_at`
 
-// from joins a user with the primary address.
-const from = ` FROM users u JOIN emails e ON e.user_id = u.id AND e.is_primary`
+// from joins a user with the primary address, if there is one.
+const from = ` FROM users u LEFT JOIN emails e ON e.user_id = u.id AND e.is_primary`
 
-func scan(r db.Row) (u User, err error) {
+func scan(r db.Row) (User, error) { return scanAnd(r) }
+
+// scanAnd scans a user and whatever columns follow.
+func scanAnd(r db.Row, more ...any) (u User, err error) {
 	var verified, created, updated db.Time
-	err = r.Scan(&u.ID, &u.Email, &verified, &u.DisplayName, &u.GivenName, &u.FamilyName, &u.Status, &u.PasswordHash, &created, &updated)
+	err = r.Scan(append([]any{&u.ID, &u.Email, &verified, &u.DisplayName, &u.GivenName, &u.FamilyName, &u.Status, &u.PasswordHash, &created, &updated}, more...)...)
 	u.EmailVerified = !verified.IsZero()
 	u.CreatedAt, u.UpdatedAt = created.Time, updated.Time
 	return u, err
 }
 
-// Create stores u with u.Email as the primary address. ErrEmailTaken means
-// that another user has the address, under any race.
+// Create stores u with u.Email as the primary address, or with none if it is
+// empty. ErrEmailTaken means that another user has the address, under any race.
 func Create(ctx context.Context, tx *db.Tx, u User) error {
 	if _, err := tx.Exec(ctx, `INSERT INTO users (id, display_name, given_name, family_name, status, password_hash, created_at, updated_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 		u.ID, u.DisplayName, u.GivenName, u.FamilyName, u.Status, u.PasswordHash, db.At(u.CreatedAt), db.At(u.CreatedAt)); err != nil {
 		return fmt.Errorf("create user: %w", err)
+	}
+	if u.Email == "" {
+		return nil
 	}
 	var verified time.Time
 	if u.EmailVerified {
@@ -52,8 +58,17 @@ func ByID(ctx context.Context, tx *db.Tx, id UserID) (User, error) {
 
 // ByEmail returns the user who has the normalised address, or db.ErrNotFound.
 func ByEmail(ctx context.Context, tx *db.Tx, address string) (User, error) {
-	return db.One(ctx, tx, scan, `SELECT `+columns+` FROM emails a JOIN users u ON u.id = a.user_id
-		JOIN emails e ON e.user_id = u.id AND e.is_primary WHERE a.address = $1`, address)
+	u, _, err := Owner(ctx, tx, address)
+	return u, err
+}
+
+// Owner is ByEmail and whether that very address is verified: User.EmailVerified
+// tells of the primary one.
+func Owner(ctx context.Context, tx *db.Tx, address string) (u User, verified bool, err error) {
+	var at db.Time
+	u, err = db.One(ctx, tx, func(r db.Row) (User, error) { return scanAnd(r, &at) }, `SELECT `+columns+`, a.verified_at FROM emails a JOIN users u ON u.id = a.user_id
+		LEFT JOIN emails e ON e.user_id = u.id AND e.is_primary WHERE a.address = $1`, address)
+	return u, !at.IsZero(), err
 }
 
 // List returns one page of users, oldest first, and how many there are in all.
@@ -110,31 +125,6 @@ func VerifyEmail(ctx context.Context, tx *db.Tx, id UserID, address string, now 
 	n, err := tx.Exec(ctx, `UPDATE emails SET verified_at = $3 WHERE address = $2 AND user_id = $1 AND verified_at IS NULL`,
 		id, address, db.At(now))
 	return n == 1, err
-}
-
-func scanLink(r db.Row) (l Link, err error) {
-	var at db.Time
-	err = r.Scan(&l.Issuer, &l.Subject, &l.UserID, &l.Upstream, &l.Email, &at)
-	l.CreatedAt = at.Time
-	return l, err
-}
-
-// Links returns the upstream accounts of a user, oldest first.
-func Links(ctx context.Context, tx *db.Tx, id UserID) ([]Link, error) {
-	return db.All(ctx, tx, scanLink, `SELECT issuer, subject, user_id, upstream, email, created_at FROM links WHERE user_id = $1 ORDER BY created_at, issuer, subject`, id)
-}
-
-// Unlink removes the user's accounts at the upstream and reports how many.
-func Unlink(ctx context.Context, tx *db.Tx, id UserID, upstream string) (int64, error) {
-	return tx.Exec(ctx, `DELETE FROM links WHERE user_id = $1 AND upstream = $2`, id, upstream)
-}
-
-// AddLink stores a link; db.ErrConflict if the upstream account is somebody's
-// already.
-func AddLink(ctx context.Context, tx *db.Tx, l Link) error {
-	_, err := tx.Exec(ctx, `INSERT INTO links (issuer, subject, user_id, upstream, email, created_at) VALUES ($1, $2, $3, $4, $5, $6)`,
-		l.Issuer, l.Subject, l.UserID, l.Upstream, l.Email, db.At(l.CreatedAt))
-	return err
 }
 
 // one turns "no row was changed" into db.ErrNotFound.

@@ -23,7 +23,7 @@ type held struct {
 const (
 	heldColumns = grant.Columns + `, ` + client.Columns + `, ` + client.StandingColumns
 	heldFrom    = ` JOIN clients c ON c.id = g.client_id LEFT JOIN tenants t ON t.id = c.tenant_id
-		JOIN users u ON u.id = g.user_id JOIN emails m ON m.user_id = u.id AND m.is_primary
+		JOIN users u ON u.id = g.user_id LEFT JOIN emails m ON m.user_id = u.id AND m.is_primary
 		LEFT JOIN enrolments e ON e.user_id = g.user_id AND e.client_id = g.client_id `
 )
 

@@ -39,6 +39,7 @@ const (
 	Challenge     Purpose = "challenge"      // a sign-in that still owes a factor
 	UpstreamState Purpose = "upstream_state" // a sign-in that went to an upstream and has not come back
 	Pending       Purpose = "pending"        // a sign-in proved by an upstream that still owes an invitation
+	Linking       Purpose = "linking"        // an upstream account that waits for the owner of an address to sign in
 	Handle        Purpose = "handle"         // carries a finished sign-in across a redirect
 	OperatorSetup Purpose = "operator_setup" // make the first operator
 	Authorization Purpose = "authorization"  // an authorization request that waits for a person

@@ -29,17 +29,26 @@ func scan(r db.Row) (s Secret, err error) {
 // again. Of s the caller fills everything but Tries and CreatedAt. Fails with
 // ErrData, or db.ErrReference for a user or client that does not exist.
 func Create(ctx context.Context, tx *db.Tx, s Secret, now time.Time) (raw string, err error) {
+	raw = New()
+	return raw, Put(ctx, tx, raw, s, now)
+}
+
+// New makes a secret for Put, for a caller who has to tell it to somebody before
+// there is anything to store.
+func New() string { return secret.Hex(rawBytes) }
+
+// Put is Create for a secret that New made.
+func Put(ctx context.Context, tx *db.Tx, raw string, s Secret, now time.Time) error {
 	if len(s.Data) > MaxData || s.Data != nil && !json.Valid(s.Data) {
-		return "", ErrData
+		return ErrData
 	}
-	raw = secret.Hex(rawBytes)
-	_, err = tx.Exec(ctx, `INSERT INTO onetime_secrets (hash, purpose, user_id, client_id, email, data, tries, created_at, expires_at)
+	_, err := tx.Exec(ctx, `INSERT INTO onetime_secrets (hash, purpose, user_id, client_id, email, data, tries, created_at, expires_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
 		secret.Hash(raw), s.Purpose, orNull(s.UserID), orNull(s.ClientID), s.Email, string(s.Data), 0, db.At(now), db.At(s.ExpiresAt))
 	if err != nil {
-		return "", fmt.Errorf("create one-time secret: %w", err)
+		return fmt.Errorf("create one-time secret: %w", err)
 	}
-	return raw, nil
+	return nil
 }
 
 // Peek returns the live secret raw of purpose p without spending it, or
@@ -48,8 +57,13 @@ func Peek(ctx context.Context, tx *db.Tx, p Purpose, raw string, now time.Time) 
 	if !wellFormed(raw) {
 		return Secret{}, db.ErrNotFound
 	}
+	return PeekHashed(ctx, tx, p, secret.Hash(raw), now)
+}
+
+// PeekHashed is Peek for a caller who kept the SHA-256 of the secret.
+func PeekHashed(ctx context.Context, tx *db.Tx, p Purpose, hash []byte, now time.Time) (Secret, error) {
 	return db.One(ctx, tx, scan, `SELECT `+columns+` FROM onetime_secrets WHERE hash = $1 AND purpose = $2 AND expires_at > $3`,
-		secret.Hash(raw), p, db.At(now))
+		hash, p, db.At(now))
 }
 
 // Spend uses up the live secret raw of purpose p and returns it. Of any number
@@ -59,8 +73,13 @@ func Spend(ctx context.Context, tx *db.Tx, p Purpose, raw string, now time.Time)
 	if !wellFormed(raw) {
 		return Secret{}, db.ErrNotFound
 	}
+	return SpendHashed(ctx, tx, p, secret.Hash(raw), now)
+}
+
+// SpendHashed is Spend for a caller who kept the SHA-256 of the secret.
+func SpendHashed(ctx context.Context, tx *db.Tx, p Purpose, hash []byte, now time.Time) (Secret, error) {
 	return db.One(ctx, tx, scan, `DELETE FROM onetime_secrets WHERE hash = $1 AND purpose = $2 AND expires_at > $3 RETURNING `+columns,
-		secret.Hash(raw), p, db.At(now))
+		hash, p, db.At(now))
 }
 
 // Replace gives the live secret raw of purpose from another purpose, user, data

@@ -16,7 +16,8 @@ type ID string
 // Session is one signed-in browser. AMR are the methods proved (RFC 8176).
 // Partial marks one that proved a first factor only, where a second was owed:
 // it opens the account pages so that the person can set that factor up, and
-// nothing else.
+// nothing else. Upstream is the key of the provider that was the first factor, if
+// one was, and UpstreamSession its own session, to sign out of that too.
 type Session struct {
 	ID              ID
 	UserID          identity.UserID
@@ -24,18 +25,22 @@ type Session struct {
 	Partial         bool
 	IP              string
 	UserAgent       string
+	Upstream        string
+	UpstreamSession string
 	AuthenticatedAt time.Time
 	CreatedAt       time.Time
 	ExpiresAt       time.Time
 }
 
-// The methods of authentication (RFC 8176 §2; "magic" and "invite" are ours:
-// a secret that was sent to the person's own address).
+// The methods of authentication (RFC 8176 §2; "magic" and "invite" are ours: a
+// secret that was sent to the person's own address; and so is "fed": an upstream
+// said who it is, by whatever methods of its own).
 const (
-	Password = "pwd"
-	OTP      = "otp"
-	Magic    = "magic"
-	InviteBy = "invite"
+	Password  = "pwd"
+	OTP       = "otp"
+	Magic     = "magic"
+	InviteBy  = "invite"
+	Federated = "fed"
 )
 
 // Has reports whether the method was proved.

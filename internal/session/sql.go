@@ -10,11 +10,11 @@ import (
 	"sallyport/internal/secret"
 )
 
-const columns = `id, user_id, amr, partial, ip, user_agent, authenticated_at, created_at, expires_at`
+const columns = `id, user_id, amr, partial, ip, user_agent, upstream, upstream_session, authenticated_at, created_at, expires_at`
 
 func scan(r db.Row) (s Session, err error) {
 	var authenticated, created, expires db.Time
-	err = r.Scan(&s.ID, &s.UserID, db.JSON(&s.AMR), &s.Partial, &s.IP, &s.UserAgent, &authenticated, &created, &expires)
+	err = r.Scan(&s.ID, &s.UserID, db.JSON(&s.AMR), &s.Partial, &s.IP, &s.UserAgent, &s.Upstream, &s.UpstreamSession, &authenticated, &created, &expires)
 	s.AuthenticatedAt, s.CreatedAt, s.ExpiresAt = authenticated.Time, created.Time, expires.Time
 	return s, err
 }
@@ -24,9 +24,9 @@ func scan(r db.Row) (s Session, err error) {
 func Start(ctx context.Context, tx *db.Tx, s Session) (Session, string, error) {
 	raw := secret.Hex(32)
 	s.ID = ID(identity.NewID())
-	_, err := tx.Exec(ctx, `INSERT INTO sessions (id, token_hash, user_id, amr, partial, ip, user_agent, authenticated_at, created_at, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-		s.ID, secret.Hash(raw), s.UserID, db.JSON(s.AMR), s.Partial, s.IP, s.UserAgent, db.At(s.AuthenticatedAt), db.At(s.CreatedAt), db.At(s.ExpiresAt))
+	_, err := tx.Exec(ctx, `INSERT INTO sessions (id, token_hash, user_id, amr, partial, ip, user_agent, upstream, upstream_session, authenticated_at, created_at, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+		s.ID, secret.Hash(raw), s.UserID, db.JSON(s.AMR), s.Partial, s.IP, s.UserAgent, s.Upstream, s.UpstreamSession, db.At(s.AuthenticatedAt), db.At(s.CreatedAt), db.At(s.ExpiresAt))
 	if err != nil {
 		return Session{}, "", fmt.Errorf("start session: %w", err)
 	}
@@ -36,6 +36,11 @@ func Start(ctx context.Context, tx *db.Tx, s Session) (Session, string, error) {
 // ByToken returns the live session that a cookie names, or db.ErrNotFound.
 func ByToken(ctx context.Context, tx *db.Tx, raw string, now time.Time) (Session, error) {
 	return db.One(ctx, tx, scan, `SELECT `+columns+` FROM sessions WHERE token_hash = $1 AND expires_at > $2`, secret.Hash(raw), db.At(now))
+}
+
+// ByID returns a live session by its public id, or db.ErrNotFound.
+func ByID(ctx context.Context, tx *db.Tx, id ID, now time.Time) (Session, error) {
+	return db.One(ctx, tx, scan, `SELECT `+columns+` FROM sessions WHERE id = $1 AND expires_at > $2`, id, db.At(now))
 }
 
 // ByUser returns the live sessions of a user, newest first.

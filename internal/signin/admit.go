@@ -36,6 +36,43 @@ type proof struct {
 	existing *session.Session
 	// hash, if not nil, must still be the user's password hash.
 	hash *string
+	// upstream is where an upstream's word comes from, if that is the first factor.
+	upstream *provenance
+	// sessionFor, if not 0, makes the sign-in a session of that life alone: no
+	// cookie, no refresh tokens.
+	sessionFor time.Duration
+	// rules are asked for roles.
+	rules *ruling
+	// prove is the SHA-256 of the secret of an upstream account that waits for this
+	// user to sign in.
+	prove []byte
+}
+
+// provenance is what upstream said who it is, and when the person proved
+// themselves to it, if it told.
+type provenance struct {
+	Key          string    `json:"key"`
+	Issuer       string    `json:"issuer"`
+	Session      string    `json:"session,omitempty"`
+	Impersonator string    `json:"impersonator,omitempty"`
+	At           time.Time `json:"at,omitzero"`
+}
+
+// ruling is what automatic roles are decided by.
+type ruling struct {
+	rules []client.RoleRule
+	said  client.Assertion
+	keep  bool
+}
+
+// authenticated is when the person proved themselves: to the upstream if it says
+// so, for a session there may be days old, and a sign-in that should be fresh is
+// not made so by a redirect; else now.
+func (p proof) authenticated(now time.Time) time.Time {
+	if p.upstream != nil && !p.second && !p.upstream.At.IsZero() && p.upstream.At.Before(now) {
+		return p.upstream.At
+	}
+	return now
 }
 
 // challengeData is what a challenge remembers of the first factor.
@@ -45,6 +82,10 @@ type challengeData struct {
 	DeviceID    string   `json:"device_id,omitempty"`
 	Request     string   `json:"request,omitempty"`
 	Sessionless bool     `json:"sessionless,omitempty"`
+
+	Upstream   *provenance   `json:"upstream,omitempty"`
+	SessionFor time.Duration `json:"session_for,omitempty"`
+	Prove      []byte        `json:"prove,omitempty"`
 }
 
 // admit judges a proof at the gates, in one order for every method (contract
@@ -92,6 +133,11 @@ func (c *Core) judge(ctx context.Context, tx *db.Tx, p proof, now time.Time) (Ou
 		// A code that was handed over starts no session, and without one there
 		// is nothing to be had for a request: they are in, and sign in next.
 		return Outcome{SignedIn: &SignedIn{User: p.user, Client: p.client, Roles: s.Roles, Request: p.request}}, nil, nil
+	}
+	if err := c.applyRules(ctx, tx, p, &s, now); err != nil {
+		return Outcome{}, nil, err
+	}
+	switch {
 	case s.Factor && !p.second:
 		ch, err := c.challenge(ctx, tx, p, now)
 		return Outcome{Challenge: ch}, nil, err
@@ -130,7 +176,8 @@ func (c *Core) enrol(ctx context.Context, tx *db.Tx, p proof, s *client.Standing
 
 // challenge stores what was proved until the second factor comes.
 func (c *Core) challenge(ctx context.Context, tx *db.Tx, p proof, now time.Time) (*Challenge, error) {
-	data, err := json.Marshal(challengeData{AMR: p.amr, Method: p.method, DeviceID: p.device, Request: p.request, Sessionless: p.sessionless})
+	data, err := json.Marshal(challengeData{AMR: p.amr, Method: p.method, DeviceID: p.device, Request: p.request, Sessionless: p.sessionless,
+		Upstream: p.upstream, SessionFor: p.sessionFor, Prove: p.prove})
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +192,7 @@ func (c *Core) challenge(ctx context.Context, tx *db.Tx, p proof, now time.Time)
 
 // setup starts a partial session, which only opens the account pages.
 func (c *Core) setup(ctx context.Context, tx *db.Tx, p proof, now time.Time) (*Setup, error) {
-	if p.sessionless || p.existing != nil {
+	if p.sessionless || p.existing != nil || p.sessionFor > 0 {
 		return &Setup{}, nil
 	}
 	_, cookie, err := c.startSession(ctx, tx, p, true, now)
@@ -153,17 +200,49 @@ func (c *Core) setup(ctx context.Context, tx *db.Tx, p proof, now time.Time) (*S
 }
 
 func (c *Core) startSession(ctx context.Context, tx *db.Tx, p proof, partial bool, now time.Time) (session.ID, string, error) {
-	s, cookie, err := session.Start(ctx, tx, session.Session{
+	s := session.Session{
 		UserID: p.user.ID, AMR: p.amr, Partial: partial, IP: p.visitor.IP, UserAgent: p.visitor.UserAgent,
-		AuthenticatedAt: now, CreatedAt: now, ExpiresAt: now.Add(SessionLifetime),
-	})
+		AuthenticatedAt: p.authenticated(now), CreatedAt: now, ExpiresAt: now.Add(SessionLifetime),
+	}
+	if p.upstream != nil {
+		s.Upstream, s.UpstreamSession = p.upstream.Key, p.upstream.Session
+	}
+	if p.sessionFor > 0 {
+		s.ExpiresAt = now.Add(p.sessionFor)
+	}
+	s, cookie, err := session.Start(ctx, tx, s)
+	if p.sessionFor > 0 {
+		cookie = ""
+	}
 	return s.ID, cookie, err
+}
+
+// applyRules gives the roles that the client's rules give for what the upstream
+// said, and records it.
+func (c *Core) applyRules(ctx context.Context, tx *db.Tx, p proof, s *client.Standing, now time.Time) error {
+	if p.rules == nil {
+		return nil
+	}
+	before := s.Roles
+	change, err := client.ApplyRules(ctx, tx, p.user.ID, p.client.ID, p.rules.rules, p.rules.said, p.rules.keep, now)
+	if err != nil {
+		return fmt.Errorf("apply role rules: %w", err)
+	}
+	s.Roles = change.Roles
+	if len(change.Given)+len(change.Dropped) == 0 {
+		return nil
+	}
+	e := p.visitor.event(audit.UserRoleChanged, p.user, p.client, map[string]any{
+		"roles": change.Roles, "previous_roles": before, "by": "rule", "upstream": p.method,
+	})
+	e.Actor = audit.System()
+	return audit.Record(ctx, tx, now, e)
 }
 
 // complete ends a sign-in that passed every gate: a session, a refresh-token
 // family unless a request decides what there will be, an audit entry.
 func (c *Core) complete(ctx context.Context, tx *db.Tx, p proof, roles []string, now time.Time) (*SignedIn, error) {
-	in := &SignedIn{User: p.user, Client: p.client, Roles: roles, AMR: slices.Clone(p.amr), Request: p.request, AuthenticatedAt: now}
+	in := &SignedIn{User: p.user, Client: p.client, Roles: roles, AMR: slices.Clone(p.amr), Request: p.request, AuthenticatedAt: p.authenticated(now)}
 	if p.sessionless && !p.second {
 		in.AuthenticatedAt = time.Time{} // a code that was handed over proves no person
 	}
@@ -172,12 +251,13 @@ func (c *Core) complete(ctx context.Context, tx *db.Tx, p proof, roles []string,
 	switch {
 	case p.existing != nil:
 		id, in.AuthenticatedAt = p.existing.ID, p.existing.AuthenticatedAt
-	case !p.sessionless:
+	case !p.sessionless || p.sessionFor > 0:
 		if id, in.Session, err = c.startSession(ctx, tx, p, false, now); err != nil {
 			return nil, err
 		}
 	}
-	if p.request == "" {
+	in.SessionID = id
+	if p.request == "" && p.sessionFor == 0 {
 		in.Refresh, err = token.Issue(ctx, tx, c.Key, token.Family{
 			UserID: p.user.ID, ClientID: p.client.ID, SessionID: id, DeviceID: p.device, AMR: p.amr,
 			ExpiresAt: p.client.Policy.RefreshExpiry(now),
@@ -186,6 +266,20 @@ func (c *Core) complete(ctx context.Context, tx *db.Tx, p proof, roles []string,
 			return nil, err
 		}
 	}
-	err = audit.Record(ctx, tx, now, p.visitor.event(audit.UserLogin, p.user, p.client, map[string]any{"method": p.method, "amr": p.amr}))
-	return in, err
+	if err := c.linkProved(ctx, tx, p); err != nil {
+		return nil, err
+	}
+	return in, audit.Record(ctx, tx, now, p.visitor.event(audit.UserLogin, p.user, p.client, p.detail()))
+}
+
+// detail is what the audit log tells of a completed sign-in.
+func (p proof) detail() map[string]any {
+	d := map[string]any{"method": p.method, "amr": p.amr}
+	if p.upstream != nil {
+		d["issuer"] = p.upstream.Issuer
+		if p.upstream.Impersonator != "" {
+			d["impersonator"] = p.upstream.Impersonator
+		}
+	}
+	return d
 }

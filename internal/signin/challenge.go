@@ -90,6 +90,7 @@ func (c *Core) Challenge(ctx context.Context, in ChallengeIn) (Outcome, error) {
 		out, refused, err = c.admit(ctx, tx, proof{
 			user: user, client: cl, amr: append(first.AMR, session.OTP), method: first.Method, device: first.DeviceID,
 			request: in.Request, visitor: in.Visitor, second: true, sessionless: first.Sessionless,
+			upstream: first.Upstream, sessionFor: first.SessionFor, prove: first.Prove,
 		})
 		return refused, err
 	})

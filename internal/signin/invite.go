@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"sallyport/internal/audit"
 	"sallyport/internal/client"
 	"sallyport/internal/db"
 	"sallyport/internal/fault"
@@ -45,33 +44,19 @@ func (c *Core) AcceptInvite(ctx context.Context, in InviteIn) (Outcome, error) {
 	}
 	var out Outcome
 	err = c.write(ctx, func(ctx context.Context, tx *db.Tx) (*fault.Error, error) {
-		now, user := c.Now(), plan.user
+		user := plan.user
 		if plan.new {
 			// An invitation does not prove the address: whoever invited may
 			// have seen the code.
-			if user, err = c.create(ctx, tx, plan.client, newUser(plan.email, plan.name, hash, now), session.InviteBy, in.Visitor); err != nil {
+			if user, err = c.create(ctx, tx, plan.client, newUser(plan.email, plan.name, hash, c.Now()), session.InviteBy, in.Visitor); err != nil {
 				return nil, err
 			}
-		} else if user, err = c.prove(ctx, tx, user, plan.invite.Email, in.Visitor); err != nil {
+		} else if user, err = c.prove(ctx, tx, user, plan.invite.Email, keep{}, in.Visitor); err != nil {
 			// To an account that there is, the code was mailed and shown to
 			// nobody else.
 			return nil, err
 		}
-		if err := invite.Accept(ctx, tx, plan.invite.ID, user.ID, now); errors.Is(err, db.ErrNotFound) {
-			return nil, fault.New(fault.InviteInvalid)
-		} else if err != nil {
-			return nil, err
-		}
-		activated, err := client.Activate(ctx, tx, user.ID, plan.client.ID, plan.invite.Roles, now)
-		if err != nil {
-			return nil, err
-		}
-		if !activated { // enrolled or suspended meanwhile: the code stays unused
-			return nil, fault.New(fault.AlreadyEnrolled)
-		}
-		if err := audit.Record(ctx, tx, now, in.Visitor.event(audit.InviteAccepted, user, plan.client, map[string]any{
-			"invite_id": plan.invite.ID, "roles": plan.invite.Roles,
-		})); err != nil {
+		if err := c.redeemInvite(ctx, tx, plan.invite, user, plan.client, in.Visitor); err != nil {
 			return nil, err
 		}
 		var refused *fault.Error

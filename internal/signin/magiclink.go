@@ -23,6 +23,7 @@ type MagicLinkIn struct {
 	Email       string
 	RedirectURI string
 	Request     string
+	Prove       Prove
 	Limits      []limit.Rule
 	Visitor     Visitor
 }
@@ -51,7 +52,7 @@ func (c *Core) RequestMagicLink(ctx context.Context, in MagicLinkIn) error {
 		if err := takeIn(ctx, tx, c.Now(), in.Limits...); err != nil {
 			return err
 		}
-		return c.queue(ctx, tx, JobMagicLink, address{ClientID: in.ClientID, Email: email, Base: in.Visitor.Base, RedirectURI: in.RedirectURI, Request: in.Request})
+		return c.queue(ctx, tx, JobMagicLink, address{ClientID: in.ClientID, Email: email, Base: in.Visitor.Base, RedirectURI: in.RedirectURI, Request: in.Request, Prove: in.Prove.hash()})
 	})
 }
 
@@ -59,6 +60,7 @@ func (c *Core) RequestMagicLink(ctx context.Context, in MagicLinkIn) error {
 type magicLink struct {
 	RedirectURI string `json:"redirect_uri,omitempty"`
 	Request     string `json:"request,omitempty"`
+	Prove       []byte `json:"prove,omitempty"` // SHA-256 of the secret of an upstream account that waits
 }
 
 // SendMagicLink is the job behind RequestMagicLink. A mail is due if the user
@@ -90,7 +92,7 @@ func (c *Core) SendMagicLink(ctx context.Context, payload []byte) error {
 				return err
 			}
 		}
-		data, err := json.Marshal(magicLink{RedirectURI: to.RedirectURI, Request: to.Request})
+		data, err := json.Marshal(magicLink{RedirectURI: to.RedirectURI, Request: to.Request, Prove: to.Prove})
 		if err != nil {
 			return err
 		}
@@ -116,10 +118,12 @@ func (c *Core) SendMagicLink(ctx context.Context, payload []byte) error {
 }
 
 // SpendLinkIn spends a mailed link. Request is the one that the link was asked
-// for in, as MagicLinkTarget tells.
+// for in, as MagicLinkTarget tells. Cookie is the binding cookie of the browser, for
+// an upstream account that waits for this sign-in.
 type SpendLinkIn struct {
 	Token   string
 	Request string
+	Cookie  string
 	Limits  Limits
 	Visitor Visitor
 }
@@ -131,6 +135,7 @@ type MagicLinkOut struct {
 	Client      client.Client
 	RedirectURI string
 	Request     string
+	prove       []byte
 }
 
 // MagicLink spends a link and signs its reader in: they have proved that they
@@ -155,13 +160,14 @@ func (c *Core) MagicLink(ctx context.Context, in SpendLinkIn) (MagicLinkOut, err
 		if out.Request != in.Request {
 			return fault.New(fault.MagicLinkInvalid), nil
 		}
-		return out.admit(ctx, tx, c, s, in.Visitor)
+		return out.admit(ctx, tx, c, s, in)
 	})
 	return out, err
 }
 
 // admit finds or makes who reads the mail of a spent link, and admits them.
-func (out *MagicLinkOut) admit(ctx context.Context, tx *db.Tx, c *Core, s onetime.Secret, v Visitor) (*fault.Error, error) {
+func (out *MagicLinkOut) admit(ctx context.Context, tx *db.Tx, c *Core, s onetime.Secret, in SpendLinkIn) (*fault.Error, error) {
+	v := in.Visitor
 	user, err := identity.ByEmail(ctx, tx, s.Email)
 	switch {
 	case errors.Is(err, db.ErrNotFound):
@@ -180,14 +186,18 @@ func (out *MagicLinkOut) admit(ctx context.Context, tx *db.Tx, c *Core, s onetim
 	case s.UserID != "" && s.UserID != user.ID: // the address went to somebody else since
 		return fault.New(fault.MagicLinkInvalid), nil
 	default:
-		if user, err = c.prove(ctx, tx, user, s.Email, v); err != nil {
+		if user, err = c.prove(ctx, tx, user, s.Email, keep{}, v); err != nil {
 			return nil, err
 		}
+	}
+	prove, err := c.stillProves(ctx, tx, out.prove, in.Cookie, user.ID)
+	if err != nil {
+		return nil, err
 	}
 	var refused *fault.Error
 	out.Outcome, refused, err = c.admit(ctx, tx, proof{
 		user: user, client: out.Client, amr: []string{session.Magic}, method: client.MethodMagicLink,
-		request: out.Request, visitor: v,
+		request: out.Request, visitor: v, prove: prove,
 	})
 	return refused, err
 }
@@ -237,7 +247,7 @@ func (out *MagicLinkOut) target(ctx context.Context, tx *db.Tx, s onetime.Secret
 	} else if err != nil {
 		return nil, err
 	}
-	if out.Client, out.Request = cl, data.Request; data.Request != "" {
+	if out.Client, out.Request, out.prove = cl, data.Request, data.Prove; data.Request != "" {
 		return nil, nil
 	}
 	uri, ok := cl.RedirectURI(data.RedirectURI)

@@ -31,8 +31,12 @@ type PasswordIn struct {
 	Password string
 	DeviceID string // of the caller's choosing; shown in session lists
 	Request  string
-	Limits   Limits
-	Visitor  Visitor
+	Prove    Prove
+	// SessionFor makes the sign-in a session of that life and nothing else, as
+	// Terms.SessionFor does.
+	SessionFor time.Duration
+	Limits     Limits
+	Visitor    Visitor
 }
 
 // Password signs a user in with a password. An unknown address, a user
@@ -74,9 +78,13 @@ func (c *Core) Password(ctx context.Context, in PasswordIn) (Outcome, error) {
 		if err := limit.Reset(ctx, tx, append(slices.Clone(in.Limits.Clear), passwordFloor(in.Email))...); err != nil {
 			return nil, err
 		}
+		prove, err := c.proves(ctx, tx, in.Prove, user.ID)
+		if err != nil {
+			return nil, err
+		}
 		out, refused, err = c.admit(ctx, tx, proof{
 			user: user, client: cl, amr: []string{session.Password}, method: client.MethodPassword,
-			device: in.DeviceID, request: in.Request, visitor: in.Visitor, hash: &current,
+			device: in.DeviceID, request: in.Request, visitor: in.Visitor, hash: &current, sessionFor: in.SessionFor, prove: prove,
 		})
 		return refused, err
 	})

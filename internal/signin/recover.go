@@ -38,6 +38,7 @@ type address struct {
 	Base        string    `json:"base"`
 	RedirectURI string    `json:"redirect_uri,omitempty"`
 	Request     string    `json:"request,omitempty"`
+	Prove       []byte    `json:"prove,omitempty"`
 }
 
 // ForgotIn asks for a reset link. Limits are answered with a fault; Silent
@@ -201,12 +202,11 @@ func (c *Core) reset(ctx context.Context, tx *db.Tx, in ResetIn, hash string) (*
 	if err != nil {
 		return nil, err
 	}
+	end := c.endEverything
 	if first {
-		if err := totp.Disable(ctx, tx, u.ID); err != nil {
-			return nil, err
-		}
+		end = c.evictAll
 	}
-	if err := c.endEverything(ctx, tx, u, in.Visitor); err != nil {
+	if err := end(ctx, tx, u, in.Visitor); err != nil {
 		return nil, err
 	}
 	rules := []limit.Rule{passwordFloor(u.Email)}
@@ -260,30 +260,4 @@ func (c *Core) loggedOut(ctx context.Context, tx *db.Tx, u identity.User, v Visi
 	e := v.event(audit.UserLogout, u, client.Client{}, nil)
 	e.Announce = true
 	return audit.Record(ctx, tx, c.Now(), e)
-}
-
-// prove is called when a mailed secret proved that the visitor reads the
-// user's mail. If the address was not verified before, whoever made the
-// account may have been somebody else: their password and everything they
-// are signed in by ends before the owner comes in (contract keymaster §2.3).
-func (c *Core) prove(ctx context.Context, tx *db.Tx, u identity.User, email string, v Visitor) (identity.User, error) {
-	now := c.Now()
-	first, err := identity.VerifyEmail(ctx, tx, u.ID, email, now)
-	if err != nil || !first {
-		return u, err
-	}
-	u.EmailVerified = true
-	if err := audit.Record(ctx, tx, now, v.event(audit.UserEmailVerified, u, client.Client{}, nil)); err != nil {
-		return u, err
-	}
-	if u.HasPassword() {
-		if err := identity.ReplacePassword(ctx, tx, u.ID, "", now); err != nil {
-			return u, err
-		}
-		u.PasswordHash = ""
-	}
-	if err := totp.Disable(ctx, tx, u.ID); err != nil {
-		return u, err
-	}
-	return u, c.endEverything(ctx, tx, u, v)
 }

@@ -38,6 +38,7 @@ import (
 	"sallyport/internal/mail"
 	"sallyport/internal/password"
 	"sallyport/internal/secret"
+	"sallyport/internal/session"
 	"sallyport/internal/upstream"
 )
 
@@ -81,6 +82,8 @@ type SignedIn struct {
 	Refresh string
 	Session string
 	Request string
+	// SessionID is the session's public id, "" if none was started.
+	SessionID session.ID
 	// AuthenticatedAt is when the person proved themselves; zero after a
 	// refresh, which proves nothing.
 	AuthenticatedAt time.Time

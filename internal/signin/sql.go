@@ -33,7 +33,7 @@ func scanPresented(r db.Row) (p presented, err error) {
 func presentedBy(ctx context.Context, tx *db.Tx, family int64, now time.Time) (presented, error) {
 	return db.One(ctx, tx, scanPresented, `SELECT `+token.Columns+`, `+client.Columns+`, `+client.StandingColumns+`
 		FROM refresh_families f JOIN clients c ON c.id = f.client_id LEFT JOIN tenants t ON t.id = c.tenant_id
-		JOIN users u ON u.id = f.user_id JOIN emails m ON m.user_id = u.id AND m.is_primary
+		JOIN users u ON u.id = f.user_id LEFT JOIN emails m ON m.user_id = u.id AND m.is_primary
 		LEFT JOIN enrolments e ON e.user_id = f.user_id AND e.client_id = f.client_id
 		WHERE f.id = $1 AND f.expires_at > $2 AND f.grant_id IS NULL`, family, db.At(now))
 }

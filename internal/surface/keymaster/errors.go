@@ -37,6 +37,15 @@ var answers = map[fault.Code]answer{
 	fault.Busy:                {503, "Service temporarily unavailable"},
 	fault.Unavailable:         {503, "Service temporarily unavailable"},
 
+	fault.UpstreamUnknown:      {404, "Unknown provider"},
+	fault.UpstreamDenied:       {403, "oauth_denied"},
+	fault.UpstreamFailed:       {400, "oauth_failed"},
+	fault.UpstreamStateInvalid: {400, "Invalid or expired OAuth session"},
+	fault.UpstreamUnreachable:  {503, "Service temporarily unavailable"},
+	fault.UpstreamThrottled:    {503, "Service temporarily unavailable"},
+	fault.EmailUnverified:      {403, "oauth_failed"},
+	fault.LinkTaken:            {409, "Provider already linked"},
+
 	fault.InviteRequired:         {400, "This app requires an invite code"},
 	fault.AccountExists:          {400, "Account already exists"},
 	fault.EmailInvalid:           {422, "value is not a valid email address"},

@@ -27,6 +27,15 @@ var said = map[fault.Code]string{
 	fault.Busy:                "We are very busy just now. Please try again %s.",
 	fault.Unavailable:         "We cannot do that just now. Please try again %s.",
 
+	fault.UpstreamUnknown:      "There is no such way to sign in here.",
+	fault.UpstreamDenied:       "You did not agree to sign in there. Try again, or sign in another way.",
+	fault.UpstreamFailed:       "That did not work: we could not make sense of the answer. Please try again.",
+	fault.UpstreamStateInvalid: "This sign-in has expired, or it was begun in another browser. Please start again.",
+	fault.UpstreamUnreachable:  "The other service does not answer just now. Please try again in a moment.",
+	fault.UpstreamThrottled:    "The other service is very busy just now. Please try again in a moment.",
+	fault.EmailUnverified:      "That account has no e-mail address that is verified. Verify it there, then try again.",
+	fault.LinkTaken:            "That account is connected to somebody else here.",
+
 	fault.InviteRequired:         "You need an invitation to join. Enter the code that you were sent.",
 	fault.AccountExists:          "There is an account with this e-mail address already. Sign in instead.",
 	fault.EmailInvalid:           "That is not an e-mail address. It should look like you@example.com.",

@@ -1,0 +1,83 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"sallyport/internal/db"
+	"sallyport/internal/identity"
+)
+
+// What a rule did with a role of an enrolment.
+const (
+	roleGiven  = "given"
+	roleBarred = "barred"
+)
+
+// lockRoles reads the roles of an enrolment and has whoever else changes them
+// wait until this transaction ends.
+func lockRoles(ctx context.Context, tx *db.Tx, u identity.UserID, c ID) (roles []string, err error) {
+	return db.One(ctx, tx, func(r db.Row) (roles []string, err error) { err = r.Scan(db.JSON(&roles)); return roles, err },
+		`UPDATE enrolments SET status = status WHERE user_id = $1 AND client_id = $2 RETURNING roles`, u, c)
+}
+
+// putRoles stores the roles of an enrolment that is locked.
+func putRoles(ctx context.Context, tx *db.Tx, u identity.UserID, c ID, roles []string, now time.Time) error {
+	return one(tx.Exec(ctx, `UPDATE enrolments SET roles = $3, updated_at = $4 WHERE user_id = $1 AND client_id = $2`,
+		u, c, db.JSON(nonNil(roles)), db.At(now)))
+}
+
+// ruleStates are the states of an enrolment's roles that a rule gave.
+func ruleStates(ctx context.Context, tx *db.Tx, u identity.UserID, c ID) (map[string]string, error) {
+	rows, err := db.All(ctx, tx, func(r db.Row) (row [2]string, err error) { err = r.Scan(&row[0], &row[1]); return row, err },
+		`SELECT role, state FROM rule_roles WHERE user_id = $1 AND client_id = $2`, u, c)
+	states := make(map[string]string, len(rows))
+	for _, row := range rows {
+		states[row[0]] = row[1]
+	}
+	return states, err
+}
+
+func putRuleState(ctx context.Context, tx *db.Tx, u identity.UserID, c ID, role, state string) error {
+	_, err := tx.Exec(ctx, `INSERT INTO rule_roles (user_id, client_id, role, state) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (user_id, client_id, role) DO UPDATE SET state = $4`, u, c, role, state)
+	return err
+}
+
+func clearRuleState(ctx context.Context, tx *db.Tx, u identity.UserID, c ID, role string) error {
+	_, err := tx.Exec(ctx, `DELETE FROM rule_roles WHERE user_id = $1 AND client_id = $2 AND role = $3`, u, c, role)
+	return err
+}
+
+// barRule notes that a role was taken away by hand, if a rule gave it.
+func barRule(ctx context.Context, tx *db.Tx, u identity.UserID, c ID, role string) error {
+	_, err := tx.Exec(ctx, `UPDATE rule_roles SET state = 'barred' WHERE user_id = $1 AND client_id = $2 AND role = $3`, u, c, role)
+	return err
+}
+
+// holders are the users who have a role in a client, oldest enrolment first;
+// active leaves out who cannot sign in. A role is looked for in its stored form,
+// and then exactly: LIKE does not tell case apart on SQLite.
+func holders(ctx context.Context, tx *db.Tx, c ID, role string, active bool) ([]identity.UserID, error) {
+	stored, err := json.Marshal(role)
+	if err != nil {
+		return nil, err
+	}
+	pattern := "%" + strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(string(stored)) + "%"
+	where := ``
+	if active {
+		where = ` AND e.status = 'active' AND u.status = 'active'`
+	}
+	all, err := db.All(ctx, tx, scanEnrolment, `SELECT `+enrolmentColumns+` FROM enrolments e JOIN users u ON u.id = e.user_id
+		WHERE e.client_id = $1 AND e.roles LIKE $2 ESCAPE '!'`+where+` ORDER BY e.created_at, e.user_id`, c, pattern)
+	users := []identity.UserID{}
+	for _, e := range all {
+		if slices.Contains(e.Roles, role) {
+			users = append(users, e.UserID)
+		}
+	}
+	return users, err
+}
