@@ -68,7 +68,7 @@ func TestApplyStoresEveryKey(t *testing.T) {
 			t.Errorf("the tenant's console: got %+v", c)
 		}
 		hack := s.client("hack").Policy
-		if hack.Registration != client.Approval || hack.SecondFactor != client.FactorRequired || hack.Linking != "never" || len(hack.Methods) != 0 ||
+		if hack.Registration != client.Approval || hack.SecondFactor != client.FactorRequired || hack.Linking != "never" || !slices.Equal(hack.Methods, []string{"gh", "linkedin"}) ||
 			hack.AccessToken != (client.AccessToken{Lifetime: client.Duration(24 * time.Hour), Alg: "HS256"}) {
 			t.Errorf("hack: got %+v", hack)
 		}
@@ -83,9 +83,10 @@ func TestApplyStoresEveryKey(t *testing.T) {
 		s.wantSurfaces()
 		s.read(func(ctx context.Context, tx *db.Tx) error {
 			keys, err := jwks.Load(ctx, tx, s.Key)
-			for key, name := range map[string]string{"hack": "HACK_SECRET", "jwt": "JWT_SECRET"} {
+			for name, owner := range map[string]string{"HACK_SECRET": "hack active", "HACK_OLD": "hack retired", "JWT_SECRET": "jwt active"} {
+				key, state, _ := strings.Cut(owner, " ")
 				if !slices.ContainsFunc(keys, func(k jwks.Key) bool {
-					return k.ClientID == s.byKey(key) && string(k.Private().([]byte)) == environment[name]
+					return k.ClientID == s.byKey(key) && string(k.State) == state && string(k.Private().([]byte)) == environment[name]
 				}) {
 					t.Errorf("signing keys: got %v", keys)
 				}
@@ -136,7 +137,7 @@ func (s *stage) wantPeople() {
 		return err
 	})
 	for _, c := range []struct{ email, client, want string }{
-		{"jane@example.com", "demo", "active [admin]"}, {"jane@example.com", "console", "active [admin]"}, {"otto@example.com", "hack", "pending [user]"},
+		{"jane@example.com", "demo", "active [admin]"}, {"jane@example.com", "console", "active [admin]"}, {"otto@example.com", "hack", "pending [User]"},
 	} {
 		if got := enrolmentText(s.enrolment(c.email, c.client)); got != c.want {
 			t.Errorf("%s in %s: got %s, want %s", c.email, c.client, got, c.want)
@@ -154,9 +155,13 @@ func (s *stage) wantSurfaces() {
 		Keymaster:    &Keymaster{ConsoleClient: string(s.byKey("console"))},
 		AccountMaker: &AccountMaker{DefaultClient: string(s.byKey("am"))},
 		Snooplytics:  &Snooplytics{Client: string(s.byKey("snoop")), CompletionURL: "http://localhost:3030/sso/done"},
-		Tofu:         &Tofu{Client: string(s.byKey("tofu")), Google: "google", Okta: "okta", WorkOS: "workos"},
-		HackIllinois: &HackIllinois{Client: string(s.byKey("hack")), Login: "pass_through", Impersonation: true, LinkedIn: "legacy",
-			LegacyTokensUntil: "2026-12-31", StaffDomain: "hackillinois.org", Admins: []string{"systems@hackillinois.org"}},
+		Tofu: &Tofu{Client: string(s.byKey("tofu")), Google: "google", Okta: "okta", WorkOS: "workos", AppendSlash: "serve", RotateRefresh: true,
+			LogoutRevokesRefresh: new(false), ProxyMode: true, PasswordRequiresNoMFA: new(false), RequireVerifiedEmail: new(false),
+			Impersonation: true, PKCE: "required"},
+		HackIllinois: &HackIllinois{Client: string(s.byKey("hack")), Upstreams: HackUpstreams{GitHub: "gh", LinkedIn: "linkedin"},
+			Login: "brokered", PassThrough: []string{"linkedin"}, Impersonation: new(false), LinkedIn: "legacy",
+			LegacyTokensUntil: "2026-12-31", StaffDomain: "hackillinois.org", Admins: []string{"systems@hackillinois.org"},
+			GrantBy: []string{"github"}, HostedDomain: "example.com", DropGrants: new(false), RenewFor: client.Duration(60 * 24 * time.Hour), AnyRole: true},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("surfaces: got %s, want %s", marshal(got), marshal(want))
@@ -167,7 +172,7 @@ func TestApplyTwiceChangesNothing(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		s := newStage(t, d)
-		if got := len(s.apply(everything, Options{})); got != 22 {
+		if got := len(s.apply(everything, Options{})); got != 27 {
 			t.Errorf("first apply: got %d changes, want 22", got)
 		}
 		before := s.dump()

@@ -46,6 +46,7 @@ const maxMinLength = 128
 
 func (c *checker) client(path string, cl *Client, ids map[string]string) {
 	c.clientName(path, cl, ids)
+	c.surfaceDefaults(path, cl)
 	signs := c.clientSecrets(path, cl)
 
 	c.oneOf(path+".registration", cl.Registration, string(client.Open), string(client.Approval), string(client.Invite))
@@ -76,7 +77,11 @@ func (c *checker) client(path string, cl *Client, ids map[string]string) {
 		c.text(path+".audience", cl.Audience)
 	}
 	if !signs && cl.AccessToken.Alg == jwks.HS256 {
-		c.wrong(path+".access_token", "HS256 needs access_token.secret, which signs the tokens")
+		why := ""
+		if name := c.bound[cl.Key]; name != "" && !c.doc.Has(path+".access_token.alg") {
+			why = ", which the surface " + name + " has unless another alg is named,"
+		}
+		c.wrong(path+".access_token", "HS256%s needs access_token.secret, which signs the tokens", why)
 	}
 }
 
@@ -124,15 +129,32 @@ func (c *checker) clientSecrets(path string, cl *Client) (signs bool) {
 	at, p := &cl.AccessToken, path+".access_token"
 	c.oneOf(p+".alg", at.Alg, jwks.RS256, jwks.ES256, jwks.EdDSA, jwks.HS256)
 	if at.Secret.IsZero() {
+		if !at.PreviousSecret.IsZero() {
+			c.wrong(p+".previous_secret", "stands beside access_token.secret, which is missing")
+		}
 		return false
 	}
 	if at.Alg != jwks.HS256 {
 		c.wrong(p+".secret", "only HS256 signs with a secret")
 	}
-	if c.secret(p+".secret", &at.Secret) && len(at.Secret.Reveal()) < jwks.MinSecret {
-		c.wrong(p+".secret", "must have at least %d bytes to sign with HS256", jwks.MinSecret)
+	c.signing(p+".secret", &at.Secret)
+	c.signing(p+".previous_secret", &at.PreviousSecret)
+	if !at.PreviousSecret.IsZero() && at.PreviousSecret.text == at.Secret.text && at.Secret.Given() {
+		c.wrong(p+".previous_secret", "is the secret itself; leave it out")
 	}
 	return true
+}
+
+// signing judges a secret that signs, or signed, with HS256: whoever guesses it
+// makes any token they like.
+func (c *checker) signing(path string, s *Secret) {
+	switch {
+	case !c.secret(path, s):
+	case len(s.Reveal()) < jwks.MinSecret:
+		c.wrong(path, "must have at least %d bytes to sign with HS256", jwks.MinSecret)
+	case jwks.WellKnown([]byte(s.Reveal())):
+		c.wrong(path, "is a secret that everybody knows; make one with: openssl rand -base64 48")
+	}
 }
 
 // minSecret is the length below which a client's secret is warned about.
@@ -171,7 +193,7 @@ func (c *checker) lifetime(path string, d client.Duration, zero bool) {
 }
 
 func (c *checker) methods(path string, cl *Client) {
-	if !c.doc.Has(path) {
+	if !c.doc.Has(path) && cl.Methods == nil {
 		cl.Methods = []string{client.MethodPassword}
 	}
 	own := []string{client.MethodPassword, client.MethodMagicLink, client.MethodEmailCode, client.MethodPasskey}
@@ -187,7 +209,7 @@ func (c *checker) methods(path string, cl *Client) {
 }
 
 func (c *checker) roles(path string, r *Roles) {
-	if !c.doc.Has(path + ".available") {
+	if !c.doc.Has(path+".available") && r.Available == nil {
 		r.Available = []string{"user", "manager", "admin"}
 	}
 	if !c.doc.Has(path+".default") && slices.Contains(r.Available, "user") {

@@ -2,9 +2,7 @@ package resource
 
 import (
 	"slices"
-	"time"
 
-	"sallyport/internal/identity"
 	"sallyport/internal/yaml"
 )
 
@@ -40,45 +38,11 @@ func (c *checker) surfaces() {
 		c.wrong("surfaces.snooplytics.completion_url", "must be an https URL without fragment (http on a loopback host)")
 	}
 	if v := s.Tofu; v != nil {
-		c.upstream("surfaces.tofu.google", v.Google)
-		c.upstream("surfaces.tofu.okta", v.Okta)
-		c.upstream("surfaces.tofu.workos", v.WorkOS)
+		c.tofu("surfaces.tofu", v)
 	}
 	if v := s.HackIllinois; v != nil {
 		c.hackIllinois("surfaces.hackillinois", v)
 	}
-}
-
-// upstream takes the key of an upstream.
-func (c *checker) upstream(path, v string) {
-	switch {
-	case v == "":
-	case !slug(v):
-		c.wrong(path, slugRule)
-	default:
-		c.knownUpstream(path, v)
-	}
-}
-
-func (c *checker) hackIllinois(path string, v *HackIllinois) {
-	v.Login, v.LinkedIn = or(v.Login, "brokered"), or(v.LinkedIn, "openid")
-	c.oneOf(path+".login", v.Login, "brokered", "pass_through")
-	c.oneOf(path+".linkedin", v.LinkedIn, "openid", "legacy")
-	if v.LegacyTokensUntil != "" {
-		if _, err := time.Parse(time.DateOnly, v.LegacyTokensUntil); err != nil {
-			c.wrong(path+".legacy_tokens_until", "must be a date such as 2026-01-31")
-		}
-	}
-	if v.StaffDomain != "" {
-		if _, err := identity.NormalizeEmail("x@" + v.StaffDomain); err != nil {
-			c.wrong(path+".staff_domain", "must be a domain such as example.com")
-		}
-	}
-	c.list(path+".admins", v.Admins, func(p, a string) {
-		if normal, err := identity.NormalizeEmail(a); err != nil || normal != a {
-			c.wrong(p, "must be an e-mail address in lower case")
-		}
-	})
 }
 
 func or(v, instead string) string {

@@ -42,6 +42,7 @@ func (d *differ) client(path string, cl *Client) {
 	plain := len(c.Fields) > 0
 	newSecret := d.clientSecret(path, cl, was, &next, &c)
 	newShared := d.sharedSecret(path, cl, next.ID, &c)
+	newPrevious := d.previousSecret(path, cl, next.ID, &c)
 	d.clients[cl.Key] = next
 
 	c.do = func(ctx context.Context, tx *db.Tx) error {
@@ -58,7 +59,7 @@ func (d *differ) client(path string, cl *Client) {
 				return err
 			}
 		}
-		return d.signBy(ctx, tx, next.ID, newShared, c.Fields)
+		return d.signBy(ctx, tx, next.ID, newShared, newPrevious, c.Fields)
 	}
 	if !exists {
 		c.Action = Create
@@ -72,7 +73,7 @@ func (d *differ) client(path string, cl *Client) {
 				return err
 			}
 			made := slices.DeleteFunc(slices.Clone(c.Fields), func(f Field) bool { return f.Name == "secret" }) // came with the client
-			return d.signBy(ctx, tx, next.ID, newShared, made)
+			return d.signBy(ctx, tx, next.ID, newShared, newPrevious, made)
 		}
 	}
 	d.add(c)
@@ -153,16 +154,52 @@ func (d *differ) sharedSecret(path string, cl *Client, id client.ID, c *Change) 
 	return fresh
 }
 
-// signBy stores the secret that signs and records which secrets changed.
-func (d *differ) signBy(ctx context.Context, tx *db.Tx, id client.ID, shared []byte, changed []Field) error {
+// previousSecret decides what becomes of the secret that signed before; it
+// returns what to set it to, or nil to leave it.
+func (d *differ) previousSecret(path string, cl *Client, id client.ID, c *Change) *[]byte {
+	const name = "access_token.previous_secret"
+	s, o := cl.AccessToken.PreviousSecret, d.next.Clients[id]
+	was, exists := d.s.previous[id]
+	var becomes *[]byte
+	switch {
+	case s.Stored():
+		if !exists {
+			d.wrong(path+"."+name, "there is no stored secret; name it as in env:NAME")
+		}
+	case s.Given():
+		given := []byte(s.Reveal())
+		o.Previous = remember(s, mark(d.core.Key, string(id), given))
+		if old, ok := was.Private().([]byte); !ok || !secret.Equal(old, given) {
+			becomes = &given
+			c.Fields = append(c.Fields, secretField(name, exists))
+		}
+	default:
+		o.Previous = nil
+		if exists {
+			becomes = new([]byte)
+			c.Fields = append(c.Fields, Field{name, secretSet, ""})
+		}
+	}
+	d.next.Clients[id] = o
+	return becomes
+}
+
+// signBy stores the secrets that sign and signed, where they change, and records
+// which secrets did.
+func (d *differ) signBy(ctx context.Context, tx *db.Tx, id client.ID, shared []byte, previous *[]byte, changed []Field) error {
 	if shared != nil {
 		if _, err := jwks.SetClientSecret(ctx, tx, d.core.Key, id, shared, d.now); err != nil {
 			return err
 		}
 	}
+	if previous != nil {
+		if _, err := jwks.SetPreviousSecret(ctx, tx, d.core.Key, id, *previous, d.now); err != nil {
+			return err
+		}
+	}
 	var which []string
 	for _, f := range changed {
-		if f.Name == "secret" || f.Name == "access_token.secret" {
+		if f.Name == "secret" || f.Name == "access_token.secret" || f.Name == "access_token.previous_secret" {
 			which = append(which, f.Name)
 		}
 	}
@@ -287,6 +324,10 @@ func settingTexts(text string, keys map[string]string) map[string]string {
 				list[i] = fmt.Sprint(one)
 			}
 			texts[name] = joined(list)
+		case map[string]any:
+			for member, one := range v {
+				texts[name+"."+member] = fmt.Sprint(one)
+			}
 		default:
 			texts[name] = fmt.Sprint(v)
 		}

@@ -79,13 +79,16 @@ type PasswordPolicy struct {
 	RefuseEmail      bool `yaml:"refuse_email,omitempty"`
 }
 
-// AccessToken is client.AccessToken; Secret signs HS256, used as it is.
+// AccessToken is client.AccessToken; Secret signs HS256, used as it is. What
+// PreviousSecret signed is still good; it signs nothing.
 type AccessToken struct {
 	Lifetime client.Duration `yaml:"lifetime,omitempty"`
 	Alg      string          `yaml:"alg,omitempty"`
 	Format   string          `yaml:"format,omitempty"`
 	Cookie   *Cookie         `yaml:"cookie,omitempty"`
 	Secret   Secret          `yaml:"secret,omitempty"`
+
+	PreviousSecret Secret `yaml:"previous_secret,omitempty"`
 }
 
 // RefreshToken is client.RefreshToken as the file writes it.

@@ -27,8 +27,9 @@ type owned struct {
 
 // ownedClient is what a client's secrets were called.
 type ownedClient struct {
-	Secret *remembered `json:"secret,omitempty"`
-	Shared *remembered `json:"shared,omitempty"` // of HS256
+	Secret   *remembered `json:"secret,omitempty"`
+	Shared   *remembered `json:"shared,omitempty"`   // of HS256
+	Previous *remembered `json:"previous,omitempty"` // the one before
 }
 
 // ownedUser is a user that the file names. Made says that the file made them,

@@ -86,8 +86,8 @@ surfaces:
   keymaster: {console_client: nobody}
   accountmaker: {}
   snooplytics: {client: a, completion_url: ftp://x}
-  tofu: {client: a, google: "two words"}
-  hackillinois: {client: a, login: no, linkedin: x, legacy_tokens_until: soon, staff_domain: "-", admins: [Nobody]}
+  tofu: {client: who, google: "two words"}
+  hackillinois: {client: whom, login: no, linkedin: x, legacy_tokens_until: soon, staff_domain: "-", admins: [Nobody]}
 upstreams:
   - {key: google, kind: google}
 orgs: [{slug: acme}]
@@ -163,7 +163,9 @@ r.yaml:50: surfaces.oidc.resources[0]: must be an https URL without fragment (ht
 r.yaml:51: surfaces.keymaster.console_client: no client in this file has the key "nobody"
 r.yaml:52: surfaces.accountmaker.default_client: is missing
 r.yaml:53: surfaces.snooplytics.completion_url: must be an https URL without fragment (http on a loopback host)
+r.yaml:54: surfaces.tofu.client: no client in this file has the key "who"
 r.yaml:54: surfaces.tofu.google: must be 1 to 64 letters, digits, '-', '_' or '.', and begin with a letter or digit
+r.yaml:55: surfaces.hackillinois.client: no client in this file has the key "whom"
 r.yaml:55: surfaces.hackillinois.login: must be brokered or pass_through, not "no"
 r.yaml:55: surfaces.hackillinois.linkedin: must be openid or legacy, not "x"
 r.yaml:55: surfaces.hackillinois.legacy_tokens_until: must be a date such as 2026-01-31
@@ -199,7 +201,7 @@ func TestParseWarns(t *testing.T) {
 users:
   - {email: jane@example.com, password: a-long-password-without-number, enrolments: [{client: a}]}
   - {email: otto@example.com, password: password123}
-surfaces: {tofu: {client: a, google: google}, keymaster: {console_client: h}}
+surfaces: {keymaster: {console_client: h}}
 `
 	const want = `r.yaml:2: clients[0].secret: the secret stands in the file; write env:NAME or file:PATH instead
 r.yaml:2: clients[0].secret: is short; a client's secret should have 16 characters or more
@@ -210,8 +212,7 @@ r.yaml:5: users[0].password: the secret stands in the file; write env:NAME or fi
 r.yaml:5: users[0].password: does not meet the password policy of the user's clients
 r.yaml:6: users[1].password: the secret stands in the file; write env:NAME or file:PATH instead
 r.yaml:6: users[1].password: is a common or breached password, or the user's own name or address
-r.yaml:7: surfaces.keymaster.console_client: the client "h" has no role admin, so nobody can become an operator
-r.yaml:7: surfaces.tofu.google: no upstream has the key "google"; nobody is signed in by it`
+r.yaml:7: surfaces.keymaster.console_client: the client "h" has no role admin, so nobody can become an operator`
 	mistakes, warnings := parsed(t, text, false)
 	if mistakes != "" || warnings != want {
 		t.Errorf("mistakes:\n%s\nwarnings:\n%s\nwant:\n%s", mistakes, warnings, want)

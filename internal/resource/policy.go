@@ -60,7 +60,7 @@ func describe(cl client.Client) Client {
 		Password:               PasswordPolicy(p.Password),
 		AccessToken:            AccessToken{Lifetime: p.AccessToken.Lifetime, Alg: p.AccessToken.Alg, Format: p.AccessToken.Format, Cookie: describeCookie(p.AccessToken.Cookie)},
 		RefreshToken:           describeRefresh(p.RefreshToken),
-		Linking:                p.Linking,
+		Linking:                or(p.Linking, "verified_email"),
 		Issuer:                 p.Issuer,
 		Audience:               p.Audience,
 		Links:                  Links(p.Links),

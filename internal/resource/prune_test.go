@@ -60,6 +60,11 @@ delete client jwt
 delete client rooms
 delete client snoop
 delete client tofu
+delete upstream gh
+delete upstream google
+delete upstream linkedin
+delete upstream okta
+delete upstream workos
 delete tenant acme`
 		order := func(text string) string { return strings.Join(slices.Sorted(strings.SplitSeq(text, "\n")), "\n") }
 		if got := brief(s.plan(rest, true)); order(got) != order(want) {

@@ -101,6 +101,9 @@ func (p *puller) client(cl client.Client) Client {
 	if shared, there := p.s.shared[cl.ID].Private().([]byte); there && c.AccessToken.Alg == p.s.shared[cl.ID].Alg {
 		c.AccessToken.Secret = p.secret(o.Shared.ref(mark(p.key, string(cl.ID), shared)), "client %s: access_token.secret", c.Key)
 	}
+	if previous, there := p.s.previous[cl.ID].Private().([]byte); there && !c.AccessToken.Secret.IsZero() {
+		c.AccessToken.PreviousSecret = p.secret(o.Previous.ref(mark(p.key, string(cl.ID), previous)), "client %s: access_token.previous_secret", c.Key)
+	}
 	return c
 }
 

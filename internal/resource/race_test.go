@@ -33,7 +33,7 @@ func TestConcurrentAppliesAgree(t *testing.T) {
 		for _, n := range created {
 			total += n
 		}
-		if total != 22 {
+		if total != 27 {
 			t.Errorf("changes of all applies: got %v, want those of one", created)
 		}
 		s.wantPeople()

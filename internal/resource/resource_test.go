@@ -229,6 +229,9 @@ func wantNothing(t testing.TB, what string, changes []Change) {
 var environment = map[string]string{
 	"DEMO_SECRET":   "the-secret-of-demo-0123456789",
 	"HACK_SECRET":   "a-secret-that-signs-tokens-of-hackillinois",
+	"HACK_OLD":      "the-secret-that-signed-before-at-hackillinois",
+	"TOFU_SECRET":   "a-secret-that-signs-the-tokens-of-tofu",
+	"UPSTREAM":      "a-secret-of-ours-at-a-provider",
 	"JWT_SECRET":    "a-secret-that-signs-the-assertions-of-signer",
 	"JANE_PASSWORD": "jane-keeps-this-to-herself",
 	"JANE_TOTP":     "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
@@ -298,11 +301,12 @@ clients:
     roles: {available: [admin], default: []}
   - key: hack
     name: HackIllinois
+    redirect_uris: [https://hack.example.com/auth/]
     registration: approval
-    methods: []
+    methods: [gh, linkedin]
     second_factor: required
     linking: never
-    access_token: {lifetime: 1d, alg: HS256, secret: env:HACK_SECRET}
+    access_token: {lifetime: 1d, alg: HS256, secret: env:HACK_SECRET, previous_secret: env:HACK_OLD}
     pkce: required
   - key: bank
     name: Bank
@@ -343,7 +347,13 @@ clients:
   - {key: jwt, name: Signer, secret: env:JWT_SECRET, token_endpoint_auth_method: client_secret_jwt}
   - {key: am, name: AccountMaker}
   - {key: snoop, name: Snooplytics}
-  - {key: tofu, name: Tofu}
+  - {key: tofu, name: Tofu, access_token: {secret: env:TOFU_SECRET}}
+upstreams:
+  - {key: gh, kind: github, client_id: x, client_secret: env:UPSTREAM}
+  - {key: google, kind: google, client_id: x, client_secret: env:UPSTREAM, hosted_domains: [example.com]}
+  - {key: linkedin, kind: linkedin, client_id: x, client_secret: env:UPSTREAM}
+  - {key: okta, kind: okta, issuer: https://acme.okta.example, client_id: x, client_secret: env:UPSTREAM}
+  - {key: workos, kind: workos, client_id: x, client_secret: env:UPSTREAM}
 users:
   - email: Jane@Example.com
     email_verified: true
@@ -370,7 +380,9 @@ surfaces:
   keymaster: {console_client: console}
   accountmaker: {default_client: am}
   snooplytics: {client: snoop, completion_url: "http://localhost:3030/sso/done"}
-  tofu: {client: tofu, google: google, okta: okta, workos: workos}
-  hackillinois: {client: hack, login: pass_through, impersonation: true, linkedin: legacy,
-                 legacy_tokens_until: "2026-12-31", staff_domain: hackillinois.org, admins: [systems@hackillinois.org]}
+  tofu: {client: tofu, google: google, okta: okta, workos: workos, append_slash: serve, rotate_refresh: true, logout_revokes_refresh: false,
+         proxy_mode: true, password_requires_no_mfa: false, require_verified_email: false, impersonation: true, pkce: required}
+  hackillinois: {client: hack, upstreams: {github: gh}, login: brokered, pass_through: [linkedin], impersonation: false, linkedin: legacy,
+                 legacy_tokens_until: "2026-12-31", staff_domain: hackillinois.org, admins: [systems@hackillinois.org],
+                 grant_by: [github], hosted_domain: example.com, drop_grants: false, renew_for: 60d, any_role: true}
 `

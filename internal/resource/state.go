@@ -28,6 +28,7 @@ type state struct {
 	byKey      map[string]client.Client
 	byID       map[client.ID]client.Client
 	shared     map[client.ID]jwks.Key // the secrets that sign HS256
+	previous   map[client.ID]jwks.Key // and those before
 	surfaces   map[string]string      // settings by surface
 	upstreams  map[string]upstream.Upstream
 	people     map[string]person // by the address the file has
@@ -90,10 +91,14 @@ func (s *state) loadClients(ctx context.Context, tx *db.Tx, k *secret.Key) error
 		}
 	}
 	keys, err := jwks.Load(ctx, tx, k)
-	s.shared = map[client.ID]jwks.Key{}
+	s.shared, s.previous = map[client.ID]jwks.Key{}, map[client.ID]jwks.Key{}
 	for _, key := range keys {
-		if key.ClientID != "" && key.State == jwks.Active {
+		switch {
+		case key.ClientID == "":
+		case key.State == jwks.Active:
 			s.shared[key.ClientID] = key
+		case key.State == jwks.Retired:
+			s.previous[key.ClientID] = key
 		}
 	}
 	return err

@@ -48,24 +48,56 @@ type Snooplytics struct {
 	CompletionURL string `yaml:"completion_url,omitempty" json:"completion_url,omitempty"`
 }
 
-// Tofu binds the surface to its client and its providers to upstreams.
+// Tofu binds the surface to its client and its providers to upstreams; the rest
+// are the settings that its contract names. How long tokens live and what signs
+// them is the client's.
 type Tofu struct {
 	Client string `yaml:"client" json:"client"`
 	Google string `yaml:"google,omitempty" json:"google,omitempty"`
 	Okta   string `yaml:"okta,omitempty" json:"okta,omitempty"`
 	WorkOS string `yaml:"workos,omitempty" json:"workos,omitempty"`
+
+	AppendSlash           string `yaml:"append_slash,omitempty" json:"append_slash"` // redirect or serve
+	RotateRefresh         bool   `yaml:"rotate_refresh,omitempty" json:"rotate_refresh,omitempty"`
+	LogoutRevokesRefresh  *bool  `yaml:"logout_revokes_refresh,omitempty" json:"logout_revokes_refresh"` // unless proxy_mode
+	ProxyMode             bool   `yaml:"proxy_mode,omitempty" json:"proxy_mode,omitempty"`
+	PasswordRequiresNoMFA *bool  `yaml:"password_requires_no_mfa,omitempty" json:"password_requires_no_mfa"` // on
+	RequireVerifiedEmail  *bool  `yaml:"require_verified_email,omitempty" json:"require_verified_email"`     // on
+	Impersonation         bool   `yaml:"impersonation,omitempty" json:"impersonation,omitempty"`
+	PKCE                  string `yaml:"pkce,omitempty" json:"pkce"` // optional or required
 }
 
-// HackIllinois binds the surface to its client. LegacyTokensUntil is a date, or
-// "" for never.
+// HackIllinois binds the surface to its client. Upstreams that are left out are
+// those of the kind that the client's methods name. Login is for the providers
+// that PassThrough does not name. LegacyTokensUntil is a date, or "" for never.
+// Valid roles, the default role, redirect URIs, origins, the token's lifetime
+// and its secret are the client's.
 type HackIllinois struct {
-	Client            string   `yaml:"client" json:"client"`
-	Login             string   `yaml:"login,omitempty" json:"login"`
-	Impersonation     bool     `yaml:"impersonation,omitempty" json:"impersonation"`
-	LinkedIn          string   `yaml:"linkedin,omitempty" json:"linkedin"`
-	LegacyTokensUntil string   `yaml:"legacy_tokens_until,omitempty" json:"legacy_tokens_until,omitempty"`
-	StaffDomain       string   `yaml:"staff_domain,omitempty" json:"staff_domain,omitempty"`
-	Admins            []string `yaml:"admins,omitempty" json:"admins,omitempty"`
+	Client            string        `yaml:"client" json:"client"`
+	Upstreams         HackUpstreams `yaml:"upstreams,omitempty" json:"upstreams"`
+	Login             string        `yaml:"login,omitempty" json:"login"`
+	PassThrough       []string      `yaml:"pass_through,omitempty" json:"pass_through,omitempty"`
+	Impersonation     *bool         `yaml:"impersonation,omitempty" json:"impersonation"` // on
+	LinkedIn          string        `yaml:"linkedin,omitempty" json:"linkedin"`
+	LegacyTokensUntil string        `yaml:"legacy_tokens_until,omitempty" json:"legacy_tokens_until,omitempty"`
+
+	// Who is made staff and administrator by their address, by which providers.
+	StaffDomain  string   `yaml:"staff_domain,omitempty" json:"staff_domain,omitempty"`
+	Admins       []string `yaml:"admins,omitempty" json:"admins,omitempty"`
+	GrantBy      []string `yaml:"grant_by,omitempty" json:"grant_by,omitempty"`           // github and google
+	HostedDomain string   `yaml:"hosted_domain,omitempty" json:"hosted_domain,omitempty"` // that Google must name beside
+	DropGrants   *bool    `yaml:"drop_grants,omitempty" json:"drop_grants"`               // on
+
+	RenewFor client.Duration `yaml:"renew_for,omitempty" json:"renew_for"` // since the sign-in
+	AnyRole  bool            `yaml:"any_role,omitempty" json:"any_role,omitempty"`
+}
+
+// HackUpstreams are the keys of the upstreams that the three providers of the
+// contract are.
+type HackUpstreams struct {
+	GitHub   string `yaml:"github,omitempty" json:"github,omitempty"`
+	Google   string `yaml:"google,omitempty" json:"google,omitempty"`
+	LinkedIn string `yaml:"linkedin,omitempty" json:"linkedin,omitempty"`
 }
 
 // surfaceNames is every surface that has settings, in the order they are shown.

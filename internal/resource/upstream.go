@@ -44,7 +44,7 @@ func (c *checker) upstreamEntry(path string, u *Upstream, seen map[string]string
 			c.wrong(path+".key", "%q is a method of our own; choose another key", u.Key)
 		}
 		c.unique(path+".key", u.Key, seen)
-		c.brokers[u.Key] = true
+		c.brokers[u.Key] = u.Kind
 	}
 	resolved := c.secret(path+".client_secret", &u.ClientSecret)
 	for _, m := range u.record(u.ClientSecret.value).Check() {
@@ -57,7 +57,7 @@ func (c *checker) upstreamEntry(path string, u *Upstream, seen map[string]string
 
 // knownUpstream warns of the key of an upstream that is not in the file.
 func (c *checker) knownUpstream(path, key string) {
-	if !c.brokers[key] {
+	if _, there := c.brokers[key]; !there {
 		c.warn(path, "no upstream has the key %q; nobody is signed in by it", key)
 	}
 }

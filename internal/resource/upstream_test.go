@@ -232,10 +232,8 @@ func TestParseWarnsOfUpstreamsThatAreNotThere(t *testing.T) {
 	t.Parallel()
 	const text = `clients: [{key: a, name: A, methods: [google, nobody]}]
 upstreams: [{key: google, kind: google, client_id: x, client_secret: s}]
-surfaces: {tofu: {client: a, google: google, okta: okta}}
 `
-	const want = `r.yaml:1: clients[0].methods[1]: no upstream has the key "nobody"; nobody is signed in by it
-r.yaml:3: surfaces.tofu.okta: no upstream has the key "okta"; nobody is signed in by it`
+	const want = `r.yaml:1: clients[0].methods[1]: no upstream has the key "nobody"; nobody is signed in by it`
 	if mistakes, warnings := parsed(t, text, true); mistakes != "" || warnings != want {
 		t.Errorf("mistakes:\n%s\nwarnings:\n%s\nwant:\n%s", mistakes, warnings, want)
 	}
