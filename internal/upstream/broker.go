@@ -304,10 +304,10 @@ func (b *Broker) exchange(ctx context.Context, u Upstream, x Exchange) (Profile,
 		p, err = b.openID(ctx, u, x)
 	}
 	if err != nil {
-		return Profile{}, err
+		return Profile{}, during(AtExchange, err)
 	}
 	if !validSubject(p.Subject) {
-		return Profile{}, fail(ErrLies, "no usable subject")
+		return Profile{}, during(AtPerson, fail(ErrLies, "no usable subject"))
 	}
 	p.Upstream = u.Key
 	p.Picture, p.Username, p.Locale = picture(p.Picture), shown(p.Username), shown(p.Locale)

@@ -136,9 +136,14 @@ func (t tokens) asProfile(now time.Time) Tokens {
 	return all
 }
 
-// get reads a document about the person. A provider that has just given the
-// token and now refuses it says nothing about the person.
+// get reads a document about the person.
 func (b *Broker) get(ctx context.Context, endpoint, authorization string, header http.Header, v any) error {
+	return during(AtPerson, b.getDocument(ctx, endpoint, authorization, header, v))
+}
+
+// getDocument makes the request. A provider that has just given the token and
+// now refuses it says nothing about the person.
+func (b *Broker) getDocument(ctx context.Context, endpoint, authorization string, header http.Header, v any) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint, http.NoBody)
 	if err != nil {
 		return fail(ErrLies, "endpoint: not a URL")

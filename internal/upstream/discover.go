@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"sallyport/internal/outbound"
 	"sallyport/internal/token"
@@ -37,28 +39,41 @@ type parsed struct {
 }
 
 // document reads a published document by way of the cache and hands it to parse,
-// unless these very bytes were parsed before.
+// unless these very bytes were parsed before. One that does not parse is read
+// anew: what is kept may be of a bad moment of the publisher's.
 func document[T any](ctx context.Context, b *Broker, address string, f outbound.Fetch, parse func([]byte) (T, error)) (T, error) {
 	var none T
-	body, err := b.docs.Get(ctx, address, f)
-	if err != nil {
-		return none, unread(err)
-	}
-	if last, ok := b.read.Load(address); ok && bytes.Equal(last.(parsed).body, body) {
-		if what, ok := last.(parsed).what.(T); ok {
+	for {
+		body, err := b.docs.Get(ctx, address, f)
+		if err != nil {
+			return none, unread(err)
+		}
+		if last, ok := b.read.Load(address); ok && bytes.Equal(last.(parsed).body, body) {
+			if what, ok := last.(parsed).what.(T); ok {
+				return what, nil
+			}
+		}
+		what, err := parse(body)
+		if err == nil {
+			b.read.Store(address, parsed{body, what})
 			return what, nil
 		}
+		if f.Fresh {
+			return none, err
+		}
+		f.Fresh = true
 	}
-	what, err := parse(body)
-	if err != nil {
-		return none, err
-	}
-	b.read.Store(address, parsed{body, what})
-	return what, nil
 }
 
+// busyFor is how long a document that we were too busy for is not asked for.
+const busyFor = 10 * time.Second
+
 func unread(err error) error {
-	if no, ok := errors.AsType[*outbound.NoDocument](err); ok && no.Status < 500 {
+	no, ok := errors.AsType[*outbound.NoDocument](err)
+	switch {
+	case ok && no.Status == http.StatusTooManyRequests:
+		return &Failure{Reason: ErrThrottled, RetryAfter: busyFor, Detail: err.Error()}
+	case ok && no.Status < http.StatusInternalServerError:
 		return fail(ErrLies, "%v", err)
 	}
 	return unreached(err)
@@ -75,12 +90,15 @@ func (b *Broker) metadata(ctx context.Context, u Upstream) (metadata, error) {
 		if err := json.Unmarshal(body, &m); err != nil {
 			return m, fail(ErrLies, "metadata of %s: %d bytes that are not the JSON expected", u.Issuer(), len(body))
 		}
+		if !u.isIssuer(u.Issuer(), m.Issuer) {
+			return m, fail(ErrLies, "metadata of %s are another issuer's", u.Issuer())
+		}
 		return m, nil
 	})
 	if err != nil {
 		return metadata{}, err
 	}
-	if !u.isIssuer(u.Issuer(), m.Issuer) {
+	if !u.isIssuer(u.Issuer(), m.Issuer) { // where an upstream of another issuer has read them
 		return metadata{}, fail(ErrLies, "metadata of %s are another issuer's", u.Issuer())
 	}
 	for _, at := range []*string{&m.Authorization, &m.Token, &m.Userinfo, &m.Keys, &m.EndSession} {
@@ -152,14 +170,17 @@ func (b *Broker) verifySigned(ctx context.Context, address string, algs []string
 
 func (b *Broker) keys(ctx context.Context, address string, fresh bool, keep func([]byte) []byte) (token.KeySet, error) {
 	f := outbound.Fetch{MaxBytes: token.MaxKeySet, Accept: "application/jwk-set+json, application/json", Fresh: fresh}
-	if keep != nil { // its answer depends on more than the document
-		body, err := b.docs.Get(ctx, address, f)
-		if err != nil {
-			return token.KeySet{}, unread(err)
-		}
-		return parseKeys(keep(body))
+	if keep == nil {
+		return document(ctx, b, address, f, parseKeys)
 	}
-	return document(ctx, b, address, f, parseKeys)
+	whole, err := document(ctx, b, address, f, func(body []byte) ([]byte, error) {
+		_, err := parseKeys(body)
+		return body, err
+	})
+	if err != nil {
+		return token.KeySet{}, err
+	}
+	return parseKeys(keep(whole))
 }
 
 func parseKeys(body []byte) (token.KeySet, error) {

@@ -30,14 +30,26 @@ var (
 	// ErrAudience: what we were given was made for another application.
 	ErrAudience = errors.New("upstream: wrong audience")
 	// ErrLies: an answer that is no answer: wrong issuer, nonce, signature or
-	// time, HTML, too large, nobody's.
+	// time, HTML, too large, nobody's. Failure.Step tells an ID token from others.
 	ErrLies = errors.New("upstream: bad response")
+)
+
+// Step is how far a sign-in at an upstream came.
+type Step int
+
+// The steps.
+const (
+	AtRequest  Step = iota // the authorization request and its answer
+	AtExchange             // the code for tokens
+	AtToken                // what the ID token says; of WorkOS, its access token
+	AtPerson               // what else the provider says about the person
 )
 
 // Failure is an error with its reason, one of the above. Its text is for the log
 // and holds no code, token, or word of the provider's but its error code.
 type Failure struct {
 	Reason     error
+	Step       Step
 	Code       string        // the provider's error code, in the letters that RFC 6749 §5.2 allows
 	RetryAfter time.Duration // of ErrThrottled
 	Detail     string
@@ -54,11 +66,22 @@ func (f *Failure) Error() string {
 	return text
 }
 
+// Redeemed reports whether the provider had taken the code and given tokens.
+func (f *Failure) Redeemed() bool { return f.Step >= AtToken }
+
 // Unwrap returns the reason.
 func (f *Failure) Unwrap() error { return f.Reason }
 
 func fail(reason error, format string, args ...any) error {
 	return &Failure{Reason: reason, Detail: fmt.Sprintf(format, args...)}
+}
+
+// during names the step that a failure was at, unless it is named already.
+func during(step Step, err error) error {
+	if f, ok := errors.AsType[*Failure](err); ok && f.Step == AtRequest {
+		f.Step = step
+	}
+	return err
 }
 
 // errorCode is a provider's error code as far as it can be shown: short, and of

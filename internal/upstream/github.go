@@ -27,7 +27,7 @@ func (b *Broker) gitHub(ctx context.Context, u Upstream, x Exchange) (Profile, e
 		return Profile{}, err
 	}
 	if user.ID <= 0 {
-		return Profile{}, fail(ErrLies, "an account without a number")
+		return Profile{}, during(AtPerson, fail(ErrLies, "an account without a number"))
 	}
 	p := Profile{Issuer: u.Issuer(), Subject: strconv.FormatInt(user.ID, 10), Username: string(user.Login), Picture: string(user.Avatar), Tokens: t.asProfile(b.now())}
 	p.setNames(string(user.Name), "", "")
@@ -42,7 +42,7 @@ func (b *Broker) gitHub(ctx context.Context, u Upstream, x Exchange) (Profile, e
 			return Profile{}, err
 		}
 		if addresses == nil {
-			return Profile{}, fail(ErrLies, "null in place of a list of addresses")
+			return Profile{}, during(AtPerson, fail(ErrLies, "null in place of a list of addresses"))
 		}
 		for _, a := range addresses {
 			if a.Primary.is { // the address in the profile may be any text

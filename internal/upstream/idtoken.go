@@ -89,7 +89,7 @@ func (b *Broker) openID(ctx context.Context, u Upstream, x Exchange) (Profile, e
 		p.Authenticated = time.Unix(int64(c.Authenticated), 0).UTC()
 	}
 	p.setNames(string(c.Name), string(c.GivenName), string(c.FamilyName))
-	return p, u.believe(&p, c, x)
+	return p, during(AtToken, u.believe(&p, c, x))
 }
 
 // claims are those of the ID token and of what it leaves out. A request to Google
@@ -100,9 +100,9 @@ func (b *Broker) claims(ctx context.Context, u Upstream, m metadata, t tokens, x
 		return c, b.get(ctx, m.Userinfo, "Bearer "+t.Access, http.Header{}, &c)
 	}
 	if c, err = b.idToken(ctx, u, m, t, x.Nonce); err != nil {
-		return claims{}, err
+		return claims{}, during(AtToken, err)
 	}
-	return c, b.complete(ctx, u, m, t, &c)
+	return c, during(AtPerson, b.complete(ctx, u, m, t, &c))
 }
 
 // password is what u proves itself with at the token endpoint.

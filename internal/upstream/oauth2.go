@@ -26,7 +26,7 @@ func (b *Broker) oauth2(ctx context.Context, u Upstream, x Exchange) (Profile, e
 	var verified truth
 	if raw := member(doc, n.EmailVerified); raw != nil {
 		if err := verified.UnmarshalJSON(raw); err != nil {
-			return Profile{}, fail(ErrLies, "%v", err)
+			return Profile{}, during(AtPerson, fail(ErrLies, "%v", err))
 		}
 	}
 	p.setEmail(s, scalar(member(doc, n.Email)), verified.is, verified.known, anyDomain)

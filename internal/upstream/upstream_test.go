@@ -199,71 +199,6 @@ func TestNothingOfAnAttemptRepeats(t *testing.T) {
 	}
 }
 
-// Whatever a provider does, the failure is one of the list, its text holds
-// nothing of the provider's, and the next try can succeed.
-func TestTroubles(t *testing.T) {
-	openID := []upstream.Kind{upstream.Google, upstream.LinkedIn, upstream.Microsoft, upstream.Apple, upstream.Okta, upstream.OIDC}
-	all := append(slices.Clone(openID), upstream.GitHub, upstream.OAuth2, upstream.WorkOS)
-	for _, c := range []struct {
-		trouble upstreamtest.Trouble
-		want    error
-		kinds   []upstream.Kind
-	}{
-		{upstreamtest.Down, upstream.ErrUnreachable, all},
-		{upstreamtest.Throttled, upstream.ErrThrottled, all},
-		{upstreamtest.HTML, upstream.ErrLies, all},
-		{upstreamtest.ErrorPage, upstream.ErrClient, all},
-		{upstreamtest.Large, upstream.ErrLies, all},
-		{upstreamtest.Cut, upstream.ErrUnreachable, []upstream.Kind{upstream.Google, upstream.GitHub, upstream.OAuth2}},
-		{upstreamtest.Redirect, upstream.ErrLies, []upstream.Kind{upstream.Google, upstream.GitHub, upstream.OIDC, upstream.OAuth2}},
-		{upstreamtest.BadSecret, upstream.ErrClient, all},
-		{upstreamtest.WrongIssuer, upstream.ErrLies, openID},
-		{upstreamtest.WrongAudience, upstream.ErrAudience, openID},
-		{upstreamtest.WrongParty, upstream.ErrAudience, openID},
-		{upstreamtest.WrongNonce, upstream.ErrLies, openID},
-		{upstreamtest.NoNonce, upstream.ErrLies, []upstream.Kind{upstream.Google, upstream.Microsoft, upstream.Apple, upstream.Okta, upstream.OIDC}},
-		{upstreamtest.WrongSignature, upstream.ErrLies, append(slices.Clone(openID), upstream.WorkOS)},
-		{upstreamtest.Unsigned, upstream.ErrLies, openID},
-		{upstreamtest.Shared, upstream.ErrLies, openID},
-		{upstreamtest.Expired, upstream.ErrLies, append(slices.Clone(openID), upstream.WorkOS)},
-		{upstreamtest.Future, upstream.ErrLies, openID},
-		{upstreamtest.WrongHash, upstream.ErrLies, openID},
-		{upstreamtest.NoSubject, upstream.ErrLies, all},
-		{upstreamtest.Somebody, upstream.ErrLies, []upstream.Kind{upstream.Okta, upstream.WorkOS}},
-		{upstreamtest.Unfinished, upstream.ErrUnfinished, []upstream.Kind{upstream.WorkOS}},
-		{upstreamtest.WrongIss, upstream.ErrLies, []upstream.Kind{upstream.Google, upstream.Microsoft, upstream.Okta, upstream.OIDC}},
-		{upstreamtest.NoIss, upstream.ErrLies, []upstream.Kind{upstream.OIDC}},
-	} {
-		for _, kind := range c.kinds {
-			t.Run(string(c.trouble)+"/"+string(kind), func(t *testing.T) {
-				t.Parallel()
-				p := serve(t, kind)
-				location, a := p.begin(t, upstream.Start{})
-				p.Behave(c.trouble)
-				_, err := p.b.Finish(t.Context(), p.u, a, p.back(t, location, false), upstream.Visitor{})
-				if !errors.Is(err, c.want) {
-					t.Fatalf("got %v, want %v", err, c.want)
-				}
-				f, ok := errors.AsType[*upstream.Failure](err)
-				if !ok || strings.ContainsAny(err.Error(), "<{") || strings.Contains(err.Error(), "hush") || strings.Contains(err.Error(), "code=") {
-					t.Errorf("says too much: %v", err)
-				}
-				if c.trouble == upstreamtest.Throttled && f.RetryAfter != 42*time.Second {
-					t.Errorf("RetryAfter %s", f.RetryAfter)
-				}
-				if c.trouble == upstreamtest.Unfinished && f.Code != "mfa_challenge" {
-					t.Errorf("Code %q", f.Code)
-				}
-				p.Behave(upstreamtest.None)
-				p.pass(time.Minute) // failures to read keys are remembered for a moment
-				if _, err := p.signIn(t, upstream.Start{}); err != nil {
-					t.Errorf("tried again: %v", err)
-				}
-			})
-		}
-	}
-}
-
 func TestDenied(t *testing.T) {
 	for _, kind := range upstream.Kinds() {
 		p := serve(t, kind)
@@ -346,18 +281,6 @@ func TestAnswersOfAnotherProviderAreRefused(t *testing.T) {
 	moved.Upstream = "fake"
 	if _, err := honest.b.Finish(t.Context(), honest.u, moved, ans, upstream.Visitor{}); !errors.Is(err, upstream.ErrLies) {
 		t.Errorf("an attempt from before the upstream moved: %v", err)
-	}
-}
-
-func TestSlowProviderIsLeftAfterItsTime(t *testing.T) {
-	p := serve(t, upstream.OIDC)
-	b := upstream.NewBroker(upstream.Options{Now: p.clock, Timeout: 200 * time.Millisecond})
-	defer b.Close()
-	location, a := p.begin(t, upstream.Start{})
-	ans := p.back(t, location, false)
-	p.Behave(upstreamtest.Slow)
-	if _, err := b.Finish(t.Context(), p.u, a, ans, upstream.Visitor{}); !errors.Is(err, upstream.ErrUnreachable) {
-		t.Errorf("got %v", err)
 	}
 }
 

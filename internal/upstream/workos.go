@@ -77,10 +77,10 @@ func (b *Broker) workOSUser(ctx context.Context, u Upstream, x Exchange) (Profil
 	}
 	c, err := b.workOSToken(ctx, u, res.Access)
 	if err != nil {
-		return Profile{}, err
+		return Profile{}, during(AtToken, err)
 	}
 	if c.Subject != res.User.ID {
-		return Profile{}, fail(ErrLies, "an access token of somebody else")
+		return Profile{}, during(AtToken, fail(ErrLies, "an access token of somebody else"))
 	}
 	p := Profile{Issuer: u.Issuer(), Subject: res.User.ID, Picture: string(res.User.Picture), Locale: string(res.User.Locale), Organization: string(res.Organization),
 		Session: c.Session, Roles: c.Roles, Tokens: Tokens{Access: secret.Value(res.Access), Refresh: secret.Value(res.Refresh)}}
@@ -144,7 +144,7 @@ func (b *Broker) workOSProfile(ctx context.Context, u Upstream, x Exchange) (Pro
 	}
 	from := res.Profile
 	if s := u.Settings; s.Connection != "" && from.Connection != s.Connection || s.Organization != "" && string(from.Organization) != s.Organization {
-		return Profile{}, fail(ErrOutsider, "connection or organization")
+		return Profile{}, during(AtPerson, fail(ErrOutsider, "connection or organization"))
 	}
 	p := Profile{Issuer: u.Issuer(), Subject: from.ID, Organization: string(from.Organization), Groups: from.Groups, Tokens: Tokens{Access: secret.Value(res.Access)}}
 	if len(from.Roles) == 0 {

@@ -16,31 +16,33 @@ import (
 type endpoints struct {
 	authorize, token, metadata, keys, issuer string
 	people                                   []string
+	ssoAuthorize, ssoToken                   string // WorkOS has two products
 }
 
 func (f *Fake) endpoints() endpoints {
 	const wellKnown = "/.well-known/openid-configuration"
 	switch f.kind {
 	case upstream.Google:
-		return endpoints{"/o/oauth2/v2/auth", "/token", wellKnown, "/oauth2/v3/certs", "", []string{"/v1/userinfo"}}
+		return endpoints{authorize: "/o/oauth2/v2/auth", token: "/token", metadata: wellKnown, keys: "/oauth2/v3/certs", people: []string{"/v1/userinfo"}}
 	case upstream.GitHub:
 		return endpoints{authorize: "/login/oauth/authorize", token: "/login/oauth/access_token", people: []string{"/user", "/user/emails"}}
 	case upstream.LinkedIn:
-		return endpoints{"/oauth/v2/authorization", "/oauth/v2/accessToken", "/oauth" + wellKnown, "/oauth/openid/jwks", "/oauth",
-			[]string{"/v2/userinfo", "/v2/me", "/v2/emailAddress"}}
+		return endpoints{authorize: "/oauth/v2/authorization", token: "/oauth/v2/accessToken", metadata: "/oauth" + wellKnown, keys: "/oauth/openid/jwks",
+			issuer: "/oauth", people: []string{"/v2/userinfo", "/v2/me", "/v2/emailAddress"}}
 	case upstream.Microsoft:
-		return endpoints{"/common/oauth2/v2.0/authorize", "/common/oauth2/v2.0/token", "/common/v2.0" + wellKnown, "/common/discovery/v2.0/keys", "/{tenantid}/v2.0",
-			[]string{"/oidc/userinfo"}}
+		return endpoints{authorize: "/common/oauth2/v2.0/authorize", token: "/common/oauth2/v2.0/token", metadata: "/common/v2.0" + wellKnown,
+			keys: "/common/discovery/v2.0/keys", issuer: "/{tenantid}/v2.0", people: []string{"/oidc/userinfo"}}
 	case upstream.Apple:
 		return endpoints{authorize: "/auth/authorize", token: "/auth/token", metadata: wellKnown, keys: "/auth/keys"}
 	case upstream.Okta:
-		return endpoints{"/oauth2/v1/authorize", "/oauth2/v1/token", wellKnown, "/oauth2/v1/keys", "", []string{"/oauth2/v1/userinfo"}}
+		return endpoints{authorize: "/oauth2/v1/authorize", token: "/oauth2/v1/token", metadata: wellKnown, keys: "/oauth2/v1/keys", people: []string{"/oauth2/v1/userinfo"}}
 	case upstream.WorkOS:
-		return endpoints{authorize: "/user_management/authorize", token: "/user_management/authenticate", keys: "/sso/jwks/" + ClientID}
+		return endpoints{authorize: "/user_management/authorize", token: "/user_management/authenticate", keys: "/sso/jwks/" + ClientID,
+			ssoAuthorize: "/sso/authorize", ssoToken: "/sso/token"}
 	case upstream.OAuth2:
 		return endpoints{authorize: "/authorize", token: "/token", people: []string{"/me"}}
 	}
-	return endpoints{"/auth", "/token", wellKnown, "/jwks", "", []string{"/me"}}
+	return endpoints{authorize: "/auth", token: "/token", metadata: wellKnown, keys: "/jwks", people: []string{"/me"}}
 }
 
 func (f *Fake) metadata(w http.ResponseWriter) {
@@ -93,7 +95,8 @@ func (f *Fake) answer(q url.Values, id string, deny bool) (back string, form url
 		}
 	} else {
 		code := "4/" + secret.Hex(16)
-		f.codes[code] = visit{f.people[i], q.Get("nonce"), q.Get("code_challenge"), q.Get("redirect_uri"), q.Get("scope")}
+		f.codes[code] = visit{f.people[i], q.Get("nonce"), q.Get("code_challenge"), q.Get("redirect_uri"), q.Get("scope"),
+			q.Get("access_type") == "offline" || strings.Contains(q.Get("scope"), "offline_access")}
 		out.Set("code", code)
 	}
 	if f.kind == upstream.OIDC && f.trouble != NoIss {
@@ -126,8 +129,8 @@ func (f *Fake) name(out url.Values, p Person) {
 	}
 }
 
-// token redeems a code, once.
-func (f *Fake) token(w http.ResponseWriter, r *http.Request) {
+// token redeems a code, once, or a refresh token, once.
+func (f *Fake) token(w http.ResponseWriter, r *http.Request, path string) {
 	p := params(r)
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -140,32 +143,59 @@ func (f *Fake) token(w http.ResponseWriter, r *http.Request) {
 			"user": map[string]any{"id": "user_1"}, "authentication_factors": []any{}})
 		return
 	}
-	v, ok := f.codes[p.Get("code")]
-	delete(f.codes, p.Get("code"))
-	switch {
-	case !ok,
-		v.challenge != "" && upstream.Challenge(p.Get("code_verifier")) != v.challenge,
-		v.challenge == "" && p.Get("code_verifier") != "",
-		p.Has("redirect_uri") && p.Get("redirect_uri") != v.redirect:
+	v, ok := f.visit(p)
+	if !ok {
 		f.refuse(w, http.StatusBadRequest, "invalid_grant")
 		return
 	}
 	access := "at_" + secret.Hex(16)
 	f.access[access] = v
-	switch f.kind {
-	case upstream.GitHub:
-		writeJSON(w, http.StatusOK, map[string]any{"access_token": access, "token_type": "bearer", "scope": "read:user,user:email"})
-	case upstream.WorkOS:
+	switch {
+	case path == "/sso/token":
+		writeJSON(w, http.StatusOK, f.ssoAnswer(v, access))
+	case f.kind == upstream.WorkOS:
 		writeJSON(w, http.StatusOK, f.workOSAnswer(v))
-	case upstream.OAuth2:
-		writeJSON(w, http.StatusOK, map[string]any{"access_token": access, "token_type": "Bearer", "expires_in": 3600})
 	default:
-		out := map[string]any{"access_token": access, "token_type": "Bearer", "expires_in": 3600, "scope": v.scope}
-		if f.kind == upstream.Apple || strings.Contains(v.scope, "openid") || v.scope == "" {
-			out["id_token"] = f.idToken(v, access)
-		}
-		writeJSON(w, http.StatusOK, out)
+		writeJSON(w, http.StatusOK, f.tokens(v, access))
 	}
+}
+
+// visit is what a code or a refresh token was made for; it is good no more.
+func (f *Fake) visit(p url.Values) (v visit, ok bool) {
+	if p.Get("grant_type") == "refresh_token" {
+		v, ok = f.refresh[p.Get("refresh_token")]
+		delete(f.refresh, p.Get("refresh_token"))
+		v.nonce = ""
+		return v, ok
+	}
+	v, ok = f.codes[p.Get("code")]
+	delete(f.codes, p.Get("code"))
+	if p.Has("redirect_uri") && p.Get("redirect_uri") != v.redirect {
+		return v, false
+	}
+	if f.trouble == NoPKCE {
+		return v, ok
+	}
+	return v, ok && (v.challenge == "" || upstream.Challenge(p.Get("code_verifier")) == v.challenge) && (v.challenge != "" || p.Get("code_verifier") == "")
+}
+
+// tokens are the answer of a token endpoint (RFC 6749 §5.1).
+func (f *Fake) tokens(v visit, access string) map[string]any {
+	out := map[string]any{"access_token": access, "token_type": "Bearer"}
+	if f.kind == upstream.GitHub {
+		out["scope"] = strings.ReplaceAll(v.scope, " ", ",")
+		return out
+	}
+	out["expires_in"], out["scope"] = 3600, v.scope
+	if v.offline {
+		out["refresh_token"] = "rt_" + secret.Hex(16)
+		f.refresh[out["refresh_token"].(string)] = v
+	}
+	asked := f.kind == upstream.Apple || strings.Contains(v.scope, "openid") || v.scope == ""
+	if f.kind != upstream.OAuth2 && asked && f.trouble != NoIDToken {
+		out["id_token"] = f.idToken(v, access)
+	}
+	return out
 }
 
 // refuse is an error in the provider's own way.
@@ -240,10 +270,14 @@ func (f *Fake) person(w http.ResponseWriter, r *http.Request, path string) {
 	case "/user":
 		writeJSON(w, http.StatusOK, map[string]any{"id": json.RawMessage(or(p.ID, "0")), "login": p.Username, "name": p.GivenName + " " + p.FamilyName, "email": "anything@example.com"})
 	case "/user/emails":
-		writeJSON(w, http.StatusOK, []map[string]any{
+		list := []map[string]any{
 			{"email": "old@example.com", "primary": false, "verified": true},
 			{"email": p.Email, "primary": true, "verified": p.EmailVerified},
-		})
+		}
+		if f.trouble == TwoPrimary {
+			list = append(list, map[string]any{"email": "second@example.com", "primary": true, "verified": false})
+		}
+		writeJSON(w, http.StatusOK, list)
 	case "/v2/me":
 		writeJSON(w, http.StatusOK, map[string]any{"id": p.ID, "firstName": name, "lastName": family})
 	case "/v2/emailAddress":

@@ -140,6 +140,9 @@ func (f *Fake) spoil(c map[string]any, now time.Time) {
 
 func (f *Fake) sign(c map[string]any) string {
 	k := f.keys[len(f.keys)-1]
+	if f.trouble == OtherKey {
+		k = newKey()
+	}
 	head := map[string]string{"alg": "RS256", "kid": k.id, "typ": "JWT"}
 	if f.kind == upstream.OIDC {
 		head["alg"], head["kid"] = "ES256", k.id+"e"
@@ -147,7 +150,7 @@ func (f *Fake) sign(c map[string]any) string {
 	switch f.trouble {
 	case Unsigned:
 		head["alg"] = "none"
-	case Shared:
+	case Shared, Confused:
 		head["alg"] = "HS256"
 	}
 	input := part(head) + "." + part(c)
@@ -158,7 +161,7 @@ func (f *Fake) sign(c map[string]any) string {
 	case "none":
 		return input + "."
 	case "HS256":
-		m := hmac.New(sha256.New, []byte(ClientSecret))
+		m := hmac.New(sha256.New, f.sharedSecret(k))
 		m.Write([]byte(input))
 		sig = m.Sum(nil)
 	case "ES256":
@@ -178,6 +181,18 @@ func (f *Fake) sign(c map[string]any) string {
 		sig[10] ^= 1
 	}
 	return input + "." + enc.EncodeToString(sig)
+}
+
+// sharedSecret is what an attacker knows that the asker may take for a secret.
+func (f *Fake) sharedSecret(k key) []byte {
+	if f.trouble != Confused {
+		return []byte(ClientSecret)
+	}
+	der, err := x509.MarshalPKIXPublicKey(&k.rsa.PublicKey)
+	if err != nil {
+		panic("upstreamtest: " + err.Error())
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
 }
 
 func part(v any) string {
@@ -205,11 +220,27 @@ func (f *Fake) workOSAnswer(v visit) map[string]any {
 	if f.trouble == Somebody {
 		user["id"] = id + "0"
 	}
-	out := map[string]any{"user": user, "organization_id": "org_1", "access_token": f.sign(c), "refresh_token": "rt_" + secret.Hex(8), "authentication_method": "Password"}
+	refresh := "rt_" + secret.Hex(16)
+	f.refresh[refresh] = v
+	out := map[string]any{"user": user, "organization_id": "org_1", "access_token": f.sign(c), "refresh_token": refresh, "authentication_method": "Password"}
 	if p.Impersonator != "" {
 		out["impersonator"] = map[string]string{"email": p.Impersonator, "reason": "support"}
 	}
 	return out
+}
+
+// ssoAnswer is what WorkOS says of a customer's own provider.
+func (f *Fake) ssoAnswer(v visit, access string) map[string]any {
+	p := v.person
+	profile := map[string]any{"object": "profile", "id": "prof_" + p.ID, "connection_id": "conn_1", "connection_type": "OktaSAML", "organization_id": "org_1",
+		"idp_id": p.ID, "email": p.Email, "first_name": p.GivenName, "last_name": p.FamilyName, "raw_attributes": map[string]any{}}
+	if len(p.Roles) > 0 {
+		profile["role"] = map[string]string{"slug": p.Roles[0]}
+	}
+	if f.trouble == NoSubject {
+		profile["id"] = ""
+	}
+	return map[string]any{"access_token": access, "token_type": "Bearer", "expires_in": 600, "profile": profile}
 }
 
 // appleKey is the key of a team that does not exist.

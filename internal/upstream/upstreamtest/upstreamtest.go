@@ -42,43 +42,14 @@ const (
 	ClientSecret = "sk_fake_secret_of_sallyport"
 )
 
-// Trouble is one thing that goes wrong.
-type Trouble string
-
-// The troubles. Those of the token endpoint and of user information are for the
-// next answers until Behave is called again.
-const (
-	None           Trouble = ""
-	Down           Trouble = "down"            // 503 everywhere
-	Throttled      Trouble = "throttled"       // 429 at the token endpoint
-	Slow           Trouble = "slow"            // no answer until the asker leaves
-	HTML           Trouble = "html"            // a page in place of JSON, status 200
-	ErrorPage      Trouble = "error_page"      // a page, status 400
-	Large          Trouble = "large"           // 10 MB
-	Cut            Trouble = "cut"             // half an answer
-	Redirect       Trouble = "redirect"        // sends the asker elsewhere
-	WrongIssuer    Trouble = "wrong_issuer"    // in the ID token
-	WrongAudience  Trouble = "wrong_audience"  //
-	WrongParty     Trouble = "wrong_party"     // azp
-	WrongNonce     Trouble = "wrong_nonce"     //
-	NoNonce        Trouble = "no_nonce"        //
-	WrongSignature Trouble = "wrong_signature" //
-	Unsigned       Trouble = "unsigned"        // alg none
-	Shared         Trouble = "shared"          // HS256 by the client secret
-	Expired        Trouble = "expired"         //
-	Future         Trouble = "future"          // issued in an hour
-	WrongHash      Trouble = "wrong_hash"      // at_hash
-	Somebody       Trouble = "somebody"        // user information about another person
-	NoSubject      Trouble = "no_subject"      // an account of nobody
-	BadSecret      Trouble = "bad_secret"      // refuses our credentials
-	OtherMetadata  Trouble = "other_metadata"  // metadata of another issuer
-	WrongIss       Trouble = "wrong_iss"       // RFC 9207: names another issuer in the answer
-	NoIss          Trouble = "no_iss"          // RFC 9207: announces iss, and leaves it out
-	Unfinished     Trouble = "unfinished"      // WorkOS wants a second factor
-)
-
 // Fake is one provider. Its methods may be called while it serves.
 type Fake struct {
+	// Ask, if it is set before the fake serves, is the page that a person sees at
+	// the authorization endpoint. It leads back to where it is, with one parameter
+	// more: person, who signs in, or deny. Without it the first of the people signs
+	// in unasked.
+	Ask func(w http.ResponseWriter, r *http.Request, people []Person)
+
 	kind upstream.Kind
 	base string
 	now  func() time.Time
@@ -86,9 +57,11 @@ type Fake struct {
 	mu       sync.Mutex
 	people   []Person
 	trouble  Trouble
+	places   []Place
 	keys     []key
 	codes    map[string]visit
 	access   map[string]visit
+	refresh  map[string]visit
 	named    map[string]bool // whom Apple has named already
 	requests []string
 }
@@ -100,6 +73,7 @@ type visit struct {
 	challenge string
 	redirect  string
 	scope     string
+	offline   bool // a refresh token was asked for, too
 }
 
 // New makes a fake of a kind that is to be served at base, the URL that is the
@@ -109,7 +83,7 @@ func New(kind upstream.Kind, base string, now func() time.Time, people ...Person
 		people = []Person{Jane}
 	}
 	return &Fake{kind: kind, base: strings.TrimSuffix(base, "/"), now: now, people: people,
-		codes: map[string]visit{}, access: map[string]visit{}, named: map[string]bool{}, keys: []key{first()}}
+		codes: map[string]visit{}, access: map[string]visit{}, refresh: map[string]visit{}, named: map[string]bool{}, keys: []key{first()}}
 }
 
 // Upstream is the configuration that leads to the fake.
@@ -124,13 +98,6 @@ func (f *Fake) Upstream(name string) upstream.Upstream {
 		u.Settings.Members = upstream.Names{Subject: "account.number", Email: "mail", EmailVerified: "mail_confirmed"}
 	}
 	return u
-}
-
-// Behave has the fake misbehave from now on.
-func (f *Fake) Behave(t Trouble) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.trouble = t
 }
 
 // SetPeople replaces who may sign in.
@@ -155,12 +122,6 @@ func (f *Fake) Requests() []string {
 	return slices.Clone(f.requests)
 }
 
-func (f *Fake) is(t Trouble) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.trouble == t
-}
-
 // Choose answers an authorization request as a person would on the fake's page:
 // the address that the browser is sent back to, with the form that Apple's page
 // would post there. deny refuses; else the person with the id signs in, the
@@ -177,86 +138,40 @@ func (f *Fake) Choose(location, id string, deny bool) (back string, form url.Val
 	return back, form, nil
 }
 
-// ServeHTTP serves the provider's paths. The authorization endpoint shows the
-// people to pick from, or answers at once with the parameters person or deny.
+// ServeHTTP serves the provider's paths.
 func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	f.mu.Lock()
-	f.requests = append(f.requests, r.Method+" "+r.URL.Path)
-	trouble := f.trouble
-	f.mu.Unlock()
 	path := r.URL.Path
 	if base, err := url.Parse(f.base); err == nil {
 		path = strings.TrimPrefix(path, strings.TrimSuffix(base.Path, "/"))
 	}
-	if trouble == Down {
-		http.Error(w, "down", http.StatusServiceUnavailable)
+	at := f.place(path)
+	f.mu.Lock()
+	f.requests = append(f.requests, r.Method+" "+r.URL.Path)
+	trouble := f.trouble
+	if !slices.Contains(f.places, at) {
+		trouble = None
+	}
+	f.mu.Unlock()
+	if spoilt(w, r, trouble) {
 		return
 	}
-	e := f.endpoints()
-	switch {
-	case path == e.authorize:
+	switch at {
+	case AtPage:
 		f.page(w, r)
-	case path == e.metadata && e.metadata != "":
+	case AtMetadata:
 		f.metadata(w)
-	case path == e.keys && e.keys != "":
+	case AtKeys:
 		f.jwks(w)
-	case path == e.token:
-		if !spoilt(w, r, trouble) {
-			f.token(w, r)
-		}
-	case slices.Contains(e.people, path):
-		if trouble != Redirect && spoilt(w, r, trouble) {
-			return
-		}
+	case AtToken:
+		f.token(w, r, path)
+	case AtPerson:
 		f.person(w, r, path)
 	default:
 		http.NotFound(w, r)
 	}
 }
 
-// spoilt answers in place of an endpoint that is in trouble.
-func spoilt(w http.ResponseWriter, r *http.Request, t Trouble) bool {
-	switch t {
-	case Throttled:
-		w.Header().Set("Retry-After", "42")
-		w.WriteHeader(http.StatusTooManyRequests)
-	case Slow:
-		w.WriteHeader(http.StatusOK)
-		w.(http.Flusher).Flush()
-		<-r.Context().Done()
-	case HTML:
-		w.Header().Set("Content-Type", "text/html")
-		w.Write([]byte("<!doctype html><title>Sign in</title>"))
-	case ErrorPage:
-		w.Header().Set("Content-Type", "text/html")
-		w.WriteHeader(http.StatusBadRequest)
-		w.Write([]byte("<!doctype html><title>Error</title>"))
-	case Large:
-		w.Header().Set("Content-Type", "application/json")
-		w.Write([]byte(`{"access_token":"`))
-		for range 10 << 10 {
-			if _, err := w.Write([]byte(strings.Repeat("x", 1<<10))); err != nil {
-				return true
-			}
-		}
-		w.Write([]byte(`"}`))
-	case Cut:
-		w.Header().Set("Content-Length", "1000")
-		w.Write([]byte(`{"access_token":`))
-	case Redirect:
-		http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
-	default:
-		return false
-	}
-	return true
-}
-
-var pick = template.Must(template.New("pick").Parse(`<!doctype html><html lang="en"><meta charset="utf-8"><title>Fake {{.Title}}</title>
-<h1>Fake {{.Title}}</h1><p>Sign in to {{.Client}} as</p>
-{{range .People}}<p><a href="{{$.Here}}&amp;person={{.ID}}">{{.GivenName}} {{.FamilyName}} {{.Email}}</a></p>
-{{end}}<p><a href="{{.Here}}&amp;deny=1">Cancel</a></p></html>
-`))
-
+// post is how Apple answers: a form that the browser posts.
 var post = template.Must(template.New("post").Parse(`<!doctype html><html lang="en"><meta charset="utf-8"><title>Fake</title>
 <form method="post" action="{{.To}}">{{range .Fields}}<input type="hidden" name="{{index . 0}}" value="{{index . 1}}">{{end}}<button>Continue</button></form>
 <script>document.forms[0].submit()</script></html>
@@ -265,12 +180,11 @@ var post = template.Must(template.New("post").Parse(`<!doctype html><html lang="
 // page is what a browser sees at the authorization endpoint.
 func (f *Fake) page(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	if !q.Has("person") && !q.Has("deny") {
+	if f.Ask != nil && !q.Has("person") && !q.Has("deny") {
 		f.mu.Lock()
 		people := slices.Clone(f.people)
 		f.mu.Unlock()
-		show(w, pick, map[string]any{"Title": string(f.kind), "Client": q.Get("client_id"), "People": people, "Here": "?" + r.URL.RawQuery})
+		f.Ask(w, r, people)
 		return
 	}
 	back, form, problem := f.answer(q, q.Get("person"), q.Has("deny"))
@@ -284,13 +198,10 @@ func (f *Fake) page(w http.ResponseWriter, r *http.Request) {
 		for name := range form {
 			fields = append(fields, [2]string{name, form.Get(name)})
 		}
-		show(w, post, map[string]any{"To": back, "Fields": fields})
-	}
-}
-
-func show(w http.ResponseWriter, t *template.Template, data any) {
-	if err := t.Execute(w, data); err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		if err := post.Execute(w, map[string]any{"To": back, "Fields": fields}); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		}
 	}
 }
 
