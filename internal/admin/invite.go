@@ -221,7 +221,7 @@ func (c *Core) RevokeInvite(ctx context.Context, who Caller, id string) error {
 			return err
 		}
 		i, err := invite.ByID(ctx, tx, id, c.Now())
-		if errors.Is(err, db.ErrNotFound) {
+		if errors.Is(err, db.ErrNotFound) || err == nil && i.OrgID != "" { // an organization's is its owners' to revoke
 			return fault.New(fault.InviteUnknown)
 		}
 		if err != nil {

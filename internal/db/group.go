@@ -166,7 +166,7 @@ func again(err error) bool {
 
 // call runs the function of r. When it ends the goroutine, current stays set for resume.
 func (w *writer) call(r *request) {
-	tx := &Tx{run: w}
+	tx := &Tx{run: w, n: &w.stats.statements}
 	w.current = r
 	r.err, r.again = nil, false
 	returned := false

@@ -154,7 +154,7 @@ func (e *pgEngine) once(ctx, budget context.Context, fn func(context.Context, *T
 	// costs the knowledge of its outcome.
 	p := &pgTx{engine: e, caller: ctx, budget: budget, work: context.WithoutCancel(ctx), read: read}
 	defer p.end() // also when fn panics
-	tx := &Tx{run: p, read: read}
+	tx := &Tx{run: p, n: &e.stats.statements, read: read}
 	defer func() { tx.done = true }()
 	if err := tx.finish(fn(ctx, tx)); err != nil {
 		// The function may have put its own words in place of the statement's error.

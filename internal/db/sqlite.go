@@ -78,7 +78,7 @@ func (e *sqliteEngine) read(ctx context.Context, fn func(context.Context, *Tx) e
 		return err
 	}
 	e.stats.reads.Add(1)
-	tx := &Tx{run: c, read: true}
+	tx := &Tx{run: c, n: &e.stats.statements, read: true}
 	defer func() { tx.done = true }()
 	return tx.finish(fn(ctx, tx))
 }

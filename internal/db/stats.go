@@ -4,12 +4,13 @@ import "sync/atomic"
 
 // counters are what the engines count as they go.
 type counters struct {
-	transactions, commits, rollbacks, retries, alone, unknown, reads atomic.Int64
+	transactions, commits, rollbacks, retries, alone, unknown, reads, statements atomic.Int64
 }
 
 // Stats is a count of work since Open, and the state of the connections now.
 type Stats struct {
 	Reads        int64 // read transactions
+	Statements   int64 // statements in transactions of either kind
 	Transactions int64 // write transactions that were committed
 	Commits      int64 // commits of the engine; on SQLite one commit carries up to 64 transactions
 	Rollbacks    int64 // write transactions that ended with an error
@@ -24,6 +25,7 @@ type Stats struct {
 func (d *DB) Stats() Stats {
 	s := Stats{
 		Reads:        d.stats.reads.Load(),
+		Statements:   d.stats.statements.Load(),
 		Transactions: d.stats.transactions.Load(),
 		Commits:      d.stats.commits.Load(),
 		Rollbacks:    d.stats.rollbacks.Load(),

@@ -4,16 +4,18 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 )
 
 // Tx is one transaction, valid until the function that got it returns. It belongs to the
 // goroutine of that function.
 type Tx struct {
 	run  runner
-	read bool  // takes only SELECT and WITH
-	busy bool  // a row is being scanned
-	done bool  // the function has returned
-	err  error // of the first statement that failed
+	n    *atomic.Int64 // statements run, of all transactions
+	read bool          // takes only SELECT and WITH
+	busy bool          // a row is being scanned
+	done bool          // the function has returned
+	err  error         // of the first statement that failed
 }
 
 // runner runs statements on the connection of one transaction.
@@ -119,6 +121,7 @@ func (t *Tx) query(ctx context.Context, query string, args []any, row func(Row) 
 
 // before refuses a statement that this transaction must not run.
 func (t *Tx) before(ctx context.Context, query string) error {
+	t.n.Add(1)
 	switch {
 	case t.done:
 		return errDone

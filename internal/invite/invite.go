@@ -1,12 +1,15 @@
-// Package invite owns invitations to a client: a short code, handed or mailed
-// to somebody, that gives a place in the client once. Whether the code alone
-// lets an existing user in, and who may invite whom to which roles, is decided
-// by the core; enrolling is package client's.
+// Package invite owns invitations. One to a client is a short code, handed or
+// mailed to somebody, that gives a place in the client once. One to an
+// organization is a long secret that is mailed and shown to nobody else, and gives
+// a membership. Whether a code alone lets an existing user in, and who may invite
+// whom to which roles, is decided by the core; enrolling is package client's, and
+// joining package org's.
 //
 // An invitation is pending until it is accepted or revoked. Expired is not a
 // stored state: it is what a pending one is called from ExpiresAt on, so that no
 // clean-up has to happen for it to be true. A client has at most one pending
-// invitation for an e-mail address; a new one takes the place of the earlier.
+// invitation for an e-mail address; a new one takes the place of the earlier. An
+// organization has at most one too, but there the new one is refused.
 package invite
 
 import (
@@ -16,6 +19,7 @@ import (
 
 	"sallyport/internal/client"
 	"sallyport/internal/identity"
+	"sallyport/internal/org"
 	"sallyport/internal/secret"
 )
 
@@ -31,13 +35,17 @@ const (
 )
 
 // Invite is an invitation. Email is the normalised address that it is bound to,
-// or "" if whoever has the code may use it. InvitedBy names the user or client
-// that invited, for people to read; AcceptedBy is "" until it is accepted.
+// or "" if whoever has the code may use it. OrgID is the organization that it is
+// to, with OrgRole; then ClientID, or "", is only where the invited person goes,
+// and Roles are none. InvitedBy names the user or client that invited, for people
+// to read; AcceptedBy is "" until it is accepted.
 type Invite struct {
 	ID         string
 	ClientID   client.ID
+	OrgID      org.ID
 	Email      string
 	Roles      []string
+	OrgRole    org.Role
 	Status     Status
 	InvitedBy  string
 	AcceptedBy identity.UserID
@@ -45,6 +53,9 @@ type Invite struct {
 	ExpiresAt  time.Time
 	AcceptedAt time.Time
 }
+
+// ErrPending reports an address that is invited to the organization already.
+var ErrPending = errors.New("invite: already invited")
 
 // ErrAccepted reports an invitation that can no longer be revoked because
 // somebody has accepted it.

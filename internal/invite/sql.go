@@ -9,16 +9,17 @@ import (
 	"sallyport/internal/client"
 	"sallyport/internal/db"
 	"sallyport/internal/identity"
+	"sallyport/internal/org"
 	"sallyport/internal/secret"
 )
 
-const columns = `id, client_id, email, roles, status, invited_by, accepted_by, created_at, expires_at, accepted_at`
+const columns = `id, client_id, org_id, email, roles, org_role, status, invited_by, accepted_by, created_at, expires_at, accepted_at`
 
 // scan reads an invitation as it is at now.
 func scan(now time.Time) func(db.Row) (Invite, error) {
 	return func(r db.Row) (i Invite, err error) {
 		var created, expires, accepted db.Time
-		err = r.Scan(&i.ID, &i.ClientID, &i.Email, db.JSON(&i.Roles), &i.Status, &i.InvitedBy, &i.AcceptedBy, &created, &expires, &accepted)
+		err = r.Scan(&i.ID, &i.ClientID, &i.OrgID, &i.Email, db.JSON(&i.Roles), &i.OrgRole, &i.Status, &i.InvitedBy, &i.AcceptedBy, &created, &expires, &accepted)
 		i.CreatedAt, i.ExpiresAt, i.AcceptedAt = created.Time, expires.Time, accepted.Time
 		if i.Status == Pending && !i.ExpiresAt.After(now) {
 			i.Status = Expired
@@ -42,12 +43,11 @@ func Create(ctx context.Context, tx *db.Tx, k *secret.Key, in Invite, now time.T
 	if in.Roles == nil {
 		in.Roles = []string{}
 	}
-	in.ID = identity.NewID()
-	in.Status, in.AcceptedBy, in.AcceptedAt = Pending, "", time.Time{}
-	in.CreatedAt, in.ExpiresAt = stored(now), stored(in.ExpiresAt)
+	in = fresh(in, now)
+	in.OrgID, in.OrgRole = "", ""
 	for range rounds {
 		if in.Email != "" {
-			_, err := tx.Exec(ctx, `UPDATE invites SET status = 'revoked' WHERE client_id = $1 AND email = $2 AND status = 'pending'`, in.ClientID, in.Email)
+			_, err := tx.Exec(ctx, `UPDATE invites SET status = 'revoked' WHERE client_id = $1 AND email = $2 AND status = 'pending' AND org_id IS NULL`, in.ClientID, in.Email)
 			if err != nil {
 				return Invite{}, "", fmt.Errorf("revoke earlier invitation: %w", err)
 			}
@@ -55,17 +55,34 @@ func Create(ctx context.Context, tx *db.Tx, k *secret.Key, in Invite, now time.T
 		code := secret.Code(Alphabet, CodeLength)
 		// A concurrent invitation to the same address makes this wait for its
 		// commit and then insert nothing; the next round sees and revokes it.
-		n, err := tx.Exec(ctx, `INSERT INTO invites (id, code_hash, client_id, email, roles, status, invited_by, accepted_by, created_at, expires_at)
-			VALUES ($1, $2, $3, $4, $5, 'pending', $6, '', $7, $8) ON CONFLICT DO NOTHING`,
-			in.ID, codeHash(k, code), in.ClientID, in.Email, db.JSON(in.Roles), in.InvitedBy, db.At(in.CreatedAt), db.At(in.ExpiresAt))
+		made, err := insert(ctx, tx, in, codeHash(k, code))
 		if err != nil {
-			return Invite{}, "", fmt.Errorf("create invitation: %w", err)
+			return Invite{}, "", err
 		}
-		if n == 1 {
+		if made {
 			return in, code, nil
 		}
 	}
 	return Invite{}, "", fmt.Errorf("create invitation: %w", db.ErrConflict)
+}
+
+// fresh is a new invitation as it is stored.
+func fresh(in Invite, now time.Time) Invite {
+	in.ID = identity.NewID()
+	in.Status, in.AcceptedBy, in.AcceptedAt = Pending, "", time.Time{}
+	in.CreatedAt, in.ExpiresAt = stored(now), stored(in.ExpiresAt)
+	return in
+}
+
+// insert stores an invitation, and reports false where another is in its way.
+func insert(ctx context.Context, tx *db.Tx, in Invite, hash []byte) (bool, error) {
+	n, err := tx.Exec(ctx, `INSERT INTO invites (id, code_hash, client_id, org_id, email, roles, org_role, status, invited_by, accepted_by, created_at, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, 'pending', $8, '', $9, $10) ON CONFLICT DO NOTHING`,
+		in.ID, hash, orNull(in.ClientID), orNull(in.OrgID), in.Email, db.JSON(in.Roles), in.OrgRole, in.InvitedBy, db.At(in.CreatedAt), db.At(in.ExpiresAt))
+	if err != nil {
+		return false, fmt.Errorf("create invitation: %w", err)
+	}
+	return n == 1, nil
 }
 
 // stored is t as it comes back from the database.
@@ -79,7 +96,7 @@ func ByCode(ctx context.Context, tx *db.Tx, k *secret.Key, code string, now time
 	if !ok {
 		return Invite{}, db.ErrNotFound
 	}
-	return db.One(ctx, tx, scan(now), `SELECT `+columns+` FROM invites WHERE code_hash = $1 AND status = 'pending' AND expires_at > $2`,
+	return db.One(ctx, tx, scan(now), `SELECT `+columns+` FROM invites WHERE code_hash = $1 AND status = 'pending' AND expires_at > $2 AND org_id IS NULL`,
 		codeHash(k, code), db.At(now))
 }
 
@@ -121,9 +138,11 @@ func Revoke(ctx context.Context, tx *db.Tx, id string) error {
 	return err
 }
 
-// Filter chooses invitations; empty parts choose all. Status is one of the four
+// Filter chooses invitations: those to an organization with OrgID, else those to
+// clients. Empty parts choose all. Status is one of the four
 // that a reader sees. Limit and Offset cut the page.
 type Filter struct {
+	OrgID         org.ID
 	ClientID      client.ID
 	Tenant        client.TenantID
 	Status        Status
@@ -137,6 +156,11 @@ func (f Filter) where(now time.Time) (string, []any) {
 	add := func(cond string, arg any) {
 		args = append(args, arg)
 		conds = append(conds, fmt.Sprintf(cond, len(args)))
+	}
+	if f.OrgID != "" {
+		add(`org_id = $%d`, f.OrgID)
+	} else {
+		conds = append(conds, `org_id IS NULL`)
 	}
 	if f.ClientID != "" {
 		add(`client_id = $%d`, f.ClientID)
@@ -152,9 +176,6 @@ func (f Filter) where(now time.Time) (string, []any) {
 		add(`status = 'pending' AND expires_at <= $%d`, db.At(now))
 	default:
 		add(`status = $%d`, f.Status)
-	}
-	if conds == nil {
-		return "", nil
 	}
 	return ` WHERE ` + strings.Join(conds, ` AND `), args
 }

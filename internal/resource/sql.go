@@ -110,7 +110,7 @@ func scanPerson(r db.Row) (p person, err error) {
 }
 
 const people = `SELECT a.address, a.verified_at, u.id, e.address, e.verified_at, u.display_name, u.given_name, u.family_name, u.status, u.password_hash, u.created_at, u.updated_at
-	FROM emails a JOIN users u ON u.id = a.user_id JOIN emails e ON e.user_id = u.id AND e.is_primary WHERE `
+	FROM emails a JOIN users u ON u.id = a.user_id LEFT JOIN emails e ON e.user_id = u.id AND e.is_primary WHERE `
 
 // byAddress returns the users who have the addresses, in one statement a
 // hundred addresses.
@@ -151,7 +151,7 @@ const invites = `SELECT id, client_id, email, roles, status, expires_at FROM inv
 // neither accepted nor revoked.
 func pendingInvites(ctx context.Context, tx *db.Tx, c client.ID, addresses []string, now time.Time) (all []invite.Invite, err error) {
 	err = inChunks(addresses, 2, func(marks string, args []any) error {
-		some, err := db.All(ctx, tx, scanInvite(now), invites+`status = 'pending' AND email <> '' AND client_id = $1 AND email IN (`+marks+`)`,
+		some, err := db.All(ctx, tx, scanInvite(now), invites+`status = 'pending' AND email <> '' AND org_id IS NULL AND client_id = $1 AND email IN (`+marks+`)`,
 			append([]any{c}, args...)...)
 		all = append(all, some...)
 		return err

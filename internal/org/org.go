@@ -1,0 +1,145 @@
+// Package org owns organizations: groups of people that a customer is, or that
+// a person gets for themselves (AccountMaker calls both accounts). It owns who is
+// a member with which role, the membership a person prefers, the domains that an
+// organization has shown to be its own, and what else belongs to one: clients and
+// tenants. Who may do what in one is decided by the core; invitations are package
+// invite's.
+//
+//	tenant (application) or nothing
+//	  └── org ── memberships ── users
+//	        ├── org …
+//	        └── clients, tenants, domains
+//
+// An organization that has owners keeps one: taking the last one's role is
+// refused under any race. One that was made without is the operator's.
+package org
+
+import (
+	"errors"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"sallyport/internal/client"
+	"sallyport/internal/identity"
+)
+
+// ID is the id of an organization, a UUIDv7.
+type ID string
+
+// MembershipID is the id of a membership, a UUIDv7.
+type MembershipID string
+
+// Status says how an organization stands.
+type Status string
+
+// The statuses. In a suspended or closed one nobody acts; past due is the
+// application's own affair.
+const (
+	Active    Status = "active"
+	Trial     Status = "trial"
+	PastDue   Status = "past_due"
+	Suspended Status = "suspended"
+	Closed    Status = "closed"
+)
+
+// Statuses is every status there is.
+var Statuses = []Status{Active, Trial, PastDue, Suspended, Closed}
+
+// Role is what a member may do.
+type Role string
+
+// The roles, the least first. An owner may do everything, an admin all but what
+// could cost an owner the organization, a viewer read.
+const (
+	Viewer Role = "viewer"
+	Member Role = "member"
+	Admin  Role = "admin"
+	Owner  Role = "owner"
+)
+
+// Roles is every role there is, the least first.
+var Roles = []Role{Viewer, Member, Admin, Owner}
+
+// Below reports whether r may less than other. What is no role may nothing.
+func (r Role) Below(other Role) bool { return slices.Index(Roles, r) < slices.Index(Roles, other) }
+
+// Valid reports whether r is a role.
+func (r Role) Valid() bool { return slices.Contains(Roles, r) }
+
+// Org is an organization. Slug is its name in addresses, or "" for none; Name may
+// be empty too. Above it is Parent, or Tenant, or neither. Picture is the URL of
+// one. PaidUntil is zero where nobody keeps it.
+type Org struct {
+	ID        ID
+	Slug      string
+	Name      string
+	Picture   string
+	Parent    ID
+	Tenant    client.TenantID
+	Status    Status
+	PaidUntil time.Time
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// Open reports whether people may act in the organization.
+func (o Org) Open() bool { return o.Status != Suspended && o.Status != Closed }
+
+// Membership is a user's place in an organization.
+type Membership struct {
+	ID        MembershipID
+	OrgID     ID
+	UserID    identity.UserID
+	Role      Role
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// Seat is a membership beside its organization. Preferred marks the one that the
+// user prefers.
+type Seat struct {
+	Membership
+	Org       Org
+	Preferred bool
+}
+
+// Domain is a domain that an organization claims. Token is what proves it in the
+// domain's own records. Client is the application that answers on it, or "".
+type Domain struct {
+	ID         string
+	OrgID      ID
+	Name       string
+	Token      string
+	Client     client.ID
+	VerifiedAt time.Time
+	CreatedAt  time.Time
+}
+
+var (
+	// ErrSlugTaken reports a slug that another organization has.
+	ErrSlugTaken = errors.New("org: slug is taken")
+	// ErrLastOwner reports a change that would leave an organization without one.
+	ErrLastOwner = errors.New("org: nobody else owns it")
+	// ErrDomainTaken reports a domain that another organization has verified.
+	ErrDomainTaken = errors.New("org: domain is verified by another organization")
+	// ErrHolds reports an organization that others, clients or tenants belong to.
+	ErrHolds = errors.New("org: something belongs to it")
+)
+
+var slugShape = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+
+// Slug reports whether s can be a slug: 2 to 63 lower-case letters, digits and
+// single hyphens between them.
+func Slug(s string) bool { return len(s) >= 2 && len(s) <= 63 && slugShape.MatchString(s) }
+
+// DomainName returns a domain in the form it is kept in, or false if mail cannot
+// be sent to it.
+func DomainName(s string) (string, bool) {
+	address, err := identity.NormalizeEmail("x@" + strings.TrimSuffix(strings.TrimSpace(s), "."))
+	if err != nil {
+		return "", false
+	}
+	return address[2:], true
+}
