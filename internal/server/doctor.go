@@ -65,6 +65,7 @@ func Doctor(ctx context.Context, c config.Config, now time.Time) []Check {
 	d := &doctor{cfg: c, now: now}
 	d.config()
 	d.publicURL(ctx)
+	d.root()
 	d.clock()
 	d.database(ctx)
 	d.disk()

@@ -18,6 +18,7 @@ import (
 type surface struct {
 	name       string
 	routes     []wire.Route
+	alone      []wire.Route     // and those that only a mount of its own has
 	notFound   http.HandlerFunc // in the surface's own words
 	notAllowed http.HandlerFunc
 	crash      http.HandlerFunc // its 500
@@ -27,6 +28,10 @@ type surface struct {
 	// first marks the one of ours whose documents at the root are those of the
 	// public URL, whatever an API of others' has at the same path.
 	first bool
+	// whole marks an API whose original has a server to itself, and answers there
+	// for paths that it does not have. It does so on a mount of its own; at the
+	// root, which is not its own, it is asked for its routes and nothing else.
+	whole bool
 	// with names the surfaces that come along where this one is mounted by
 	// itself, because its contract has their pages.
 	with []string
@@ -58,7 +63,9 @@ func newMounts(probes surface, all []surface, c config.Config, log *slog.Logger)
 	}
 	secure := strings.HasPrefix(c.PublicURL, "https:")
 	alone := func(s surface) http.Handler {
-		sets := []surface{s}
+		whole := s
+		whole.routes = slices.Concat(s.routes, s.alone)
+		sets := []surface{whole}
 		for _, name := range s.with {
 			if w, ok := named[name]; ok {
 				sets = append(sets, w)
@@ -78,16 +85,33 @@ func newMounts(probes surface, all []surface, c config.Config, log *slog.Logger)
 			m.hosts[host] = mount{wire.Mount{Base: base, Secure: strings.HasPrefix(base, "https:")}, alone(s)}
 		}
 	}
+	sets := atRoot(probes, all, c.Root)
+	root := newMux(sets, log)
+	root.NotFound = http.NotFound
+	for _, s := range sets[1:] {
+		if !s.whole && !s.first {
+			root.NotFound = s.notFound // in the words of the first API
+			break
+		}
+	}
+	m.root = mount{wire.Mount{Base: c.PublicURL, Secure: secure}, root}
+	return m
+}
+
+// atRoot is who is asked at the root, in this order: the probes, ours whose
+// documents are those of the public URL, the APIs that the configuration names,
+// the rest of ours.
+func atRoot(probes surface, all []surface, order []string) []surface {
 	sets := []surface{probes}
 	for _, s := range all {
 		if s.first {
 			sets = append(sets, s)
 		}
 	}
-	apis := len(sets)
-	for _, name := range c.Root {
-		if s, ok := named[name]; ok && !s.own {
-			sets = append(sets, s)
+	for _, name := range order {
+		i := slices.IndexFunc(all, func(s surface) bool { return s.name == name && !s.own })
+		if i >= 0 {
+			sets = append(sets, all[i])
 		}
 	}
 	for _, s := range all {
@@ -95,12 +119,7 @@ func newMounts(probes surface, all []surface, c config.Config, log *slog.Logger)
 			sets = append(sets, s)
 		}
 	}
-	root := newMux(sets, log)
-	if len(sets) > apis {
-		root.NotFound = sets[apis].notFound // in the words of the first API
-	}
-	m.root = mount{wire.Mount{Base: c.PublicURL, Secure: secure}, root}
-	return m
+	return sets
 }
 
 // hostURL is the base of a host of its own: https, except for this machine's

@@ -30,13 +30,16 @@ func echo(name string, own bool, with []string, patterns ...string) surface {
 func testMounts(publicURL string, hosts map[string]string) *mounts {
 	panics := echo("keymaster", false, []string{"pages", "absent"}, "/shared", "/km")
 	panics.routes = append(panics.routes, wire.Route{Method: "GET", Pattern: "/panic", Handler: func(http.ResponseWriter, *http.Request) { panic("on purpose") }})
+	greedy := echo("hackillinois", false, nil, "/hack")
+	greedy.whole, greedy.alone = true, echo("hackillinois", false, nil, "/alone").routes
 	all := []surface{
 		panics,
 		echo("tofu", false, nil, "/shared", "/tofu-only", "/healthz"),
 		echo("snooplytics", false, nil, "/snoop"),
+		greedy,
 		echo("pages", true, nil, "/login", "/shared"),
 	}
-	c := config.Config{PublicURL: publicURL, Root: []string{"accountmaker", "tofu", "keymaster"}, Hosts: hosts}
+	c := config.Config{PublicURL: publicURL, Root: []string{"accountmaker", "hackillinois", "tofu", "keymaster"}, Hosts: hosts}
 	return newMounts(echo("server", true, nil, "/healthz"), all, c, slog.New(slog.DiscardHandler))
 }
 
@@ -65,6 +68,11 @@ func TestMounts(t *testing.T) {
 		{"auth.example.com", "/tofu/login", "tofu not found https://auth.example.com/tofu"},
 		{"auth.example.com", "/keymaster%2Fshared", "tofu not found https://auth.example.com"},
 		{"auth.example.com", "/%6beymaster/shared", "tofu not found https://auth.example.com"},
+		// What only a mount of its own has, and what it says there of paths that it
+		// does not have.
+		{"auth.example.com", "/alone", "tofu not found https://auth.example.com"},
+		{"auth.example.com", "/hackillinois/alone", "hackillinois /alone https://auth.example.com/hackillinois"},
+		{"auth.example.com", "/hackillinois/absent", "hackillinois not found https://auth.example.com/hackillinois"},
 		{"auth.example.com", "/pages/login", "tofu not found https://auth.example.com"}, // ours have no prefix
 		// By host: that host's root is the surface's alone.
 		{"km.example.com", "/km", "keymaster /km https://km.example.com"},
