@@ -31,6 +31,7 @@ const (
 	UserBackupCodeUsed     Action = "user.backup_code_used"     // detail remaining
 	UserLinked             Action = "user.linked"               // an upstream account was linked; detail upstream
 	UserUnlinked           Action = "user.unlinked"             // and unlinked
+	UserImpersonated       Action = "user.impersonated"         // an administrator got a token of theirs
 )
 
 // Tokens and sessions.
@@ -38,6 +39,7 @@ const (
 	RefreshReused   Action = "refresh.reused"   // a rotated refresh token came back: its family was ended
 	RefreshRevoked  Action = "refresh.revoked"  // ended on request
 	SessionsRevoked Action = "sessions.revoked" // all sessions of a user were ended; detail reason
+	SessionRenewed  Action = "session.renewed"  // a surface's own token was exchanged for one that lasts longer
 	ServiceLogin    Action = "service.login"    // a client authenticated for itself
 	ServiceFailed   Action = "service.failed"   // and failed to
 
@@ -86,8 +88,8 @@ var Actions = []Action{
 	UserSuspended, UserUnsuspended, UserRoleChanged, UserDeleted, UserCreated, UserUpdated, UserImported,
 	UserPasswordChanged, UserPasswordReset, UserResetRequested, UserMagicLinkRequested, UserEmailVerified,
 	UserTOTPEnabled, UserTOTPDisabled, UserBackupCodesMade, UserBackupCodeUsed,
-	UserLinked, UserUnlinked,
-	RefreshReused, RefreshRevoked, SessionsRevoked, ServiceLogin, ServiceFailed, CodeReplayed, ConsentGiven, ConsentWithdrawn,
+	UserLinked, UserUnlinked, UserImpersonated,
+	RefreshReused, RefreshRevoked, SessionsRevoked, SessionRenewed, ServiceLogin, ServiceFailed, CodeReplayed, ConsentGiven, ConsentWithdrawn,
 	DeviceApproved, DeviceDenied,
 	InviteCreated, InviteAccepted, InviteRevoked,
 	ClientCreated, ClientUpdated, ClientDeactivated, ClientDeleted, ClientSecretChanged, ClientLogoChanged,

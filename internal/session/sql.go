@@ -54,6 +54,14 @@ func EndByToken(ctx context.Context, tx *db.Tx, raw string) (Session, error) {
 	return db.One(ctx, tx, scan, `DELETE FROM sessions WHERE token_hash = $1 RETURNING `+columns, secret.Hash(raw))
 }
 
+// Renew lets a live session of a user last until at least until, if its sign-in
+// was after since, and returns it; else db.ErrNotFound. None is made shorter.
+func Renew(ctx context.Context, tx *db.Tx, u identity.UserID, id ID, until, since, now time.Time) (Session, error) {
+	return db.One(ctx, tx, scan, `UPDATE sessions SET expires_at = CASE WHEN expires_at < $4 THEN $4 ELSE expires_at END
+		WHERE id = $1 AND user_id = $2 AND expires_at > $3 AND authenticated_at > $5 AND NOT partial RETURNING `+columns,
+		id, u, db.At(now), db.At(until), db.At(since))
+}
+
 // End ends one session of a user; false if there was none with this id.
 func End(ctx context.Context, tx *db.Tx, u identity.UserID, id ID) (bool, error) {
 	n, err := tx.Exec(ctx, `DELETE FROM sessions WHERE id = $1 AND user_id = $2`, id, u)

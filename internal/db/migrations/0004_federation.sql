@@ -3,6 +3,7 @@
 
 -- What the upstream said at the last sign-in, to show.
 ALTER TABLE links ADD COLUMN profile TEXT NOT NULL DEFAULT '{}';
+CREATE INDEX links_email ON links (email);
 
 -- The upstream that a session was proved by, and its own session there.
 ALTER TABLE sessions ADD COLUMN upstream TEXT NOT NULL DEFAULT '';
