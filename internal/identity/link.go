@@ -78,10 +78,12 @@ func AddLink(ctx context.Context, tx *db.Tx, l Link) error {
 	return nil
 }
 
-// TouchLink stores what the upstream says of its account now.
+// TouchLink stores what the upstream says of its account now. Whoever removes the
+// link waits until this transaction ends, and so finds what was made by it;
+// db.ErrNotFound if it is gone.
 func TouchLink(ctx context.Context, tx *db.Tx, l Link) error {
-	return one(tx.Exec(ctx, `UPDATE links SET upstream = $3, email = $4, profile = $5 WHERE issuer = $1 AND subject = $2`,
-		l.Issuer, l.Subject, l.Upstream, l.Email, db.JSON(l.Profile)))
+	return one(tx.Exec(ctx, `UPDATE links SET upstream = $4, email = $5, profile = $6 WHERE issuer = $1 AND subject = $2 AND user_id = $3`,
+		l.Issuer, l.Subject, l.UserID, l.Upstream, l.Email, db.JSON(l.Profile)))
 }
 
 // Unlink removes the user's accounts at the upstream and reports how many.

@@ -222,14 +222,10 @@ func (c *Core) settle(ctx context.Context, tx *db.Tx, cl client.Client, user ide
 // before. If it vouches for the user's own address, which nobody proved so far,
 // it is proved now.
 func (c *Core) known(ctx context.Context, tx *db.Tx, user identity.User, p upstream.Profile, a arrival) (identity.User, error) {
-	_, old, err := identity.ByLink(ctx, tx, p.Issuer, p.Subject)
-	if err != nil {
+	if err := identity.TouchLink(ctx, tx, linkOf(user, p, time.Time{})); errors.Is(err, db.ErrNotFound) {
+		return user, errRaced // removed since it was found
+	} else if err != nil {
 		return user, err
-	}
-	if l := linkOf(user, p, old.CreatedAt); l != old {
-		if err := identity.TouchLink(ctx, tx, l); err != nil {
-			return user, err
-		}
 	}
 	if p.EmailTrusted && p.Email == user.Email && !user.EmailVerified {
 		return c.prove(ctx, tx, user, p.Email, keep{p.Issuer, p.Subject}, a.visitor)

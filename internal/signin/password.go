@@ -35,8 +35,11 @@ type PasswordIn struct {
 	// SessionFor makes the sign-in a session of that life and nothing else, as
 	// Terms.SessionFor does.
 	SessionFor time.Duration
-	Limits     Limits
-	Visitor    Visitor
+	// OneFactor lets somebody in who has a second factor and is not asked for it:
+	// the operator's decision, for a surface that has no place to ask.
+	OneFactor bool
+	Limits    Limits
+	Visitor   Visitor
 }
 
 // Password signs a user in with a password. An unknown address, a user
@@ -85,6 +88,7 @@ func (c *Core) Password(ctx context.Context, in PasswordIn) (Outcome, error) {
 		out, refused, err = c.admit(ctx, tx, proof{
 			user: user, client: cl, amr: []string{session.Password}, method: client.MethodPassword,
 			device: in.DeviceID, request: in.Request, visitor: in.Visitor, hash: &current, sessionFor: in.SessionFor, prove: prove,
+			second: in.OneFactor,
 		})
 		return refused, err
 	})
@@ -137,10 +141,12 @@ func (c *Core) giveBack(ctx context.Context, in PasswordIn) error {
 }
 
 // upgrade stores a rehashed password ("" is none) unless it was changed
-// meanwhile, and returns the hash that the user must still have.
+// meanwhile, and returns the hash that the user must still have. A change of the
+// password waits until the sign-in is complete, and then ends it; or it came
+// first, and the sign-in sees that.
 func upgrade(ctx context.Context, tx *db.Tx, u identity.UserID, old, rehashed string, now time.Time) (string, error) {
 	if rehashed == "" {
-		return old, nil
+		return old, identity.HoldPassword(ctx, tx, u)
 	}
 	changed, err := identity.SetPassword(ctx, tx, u, old, rehashed, now)
 	if changed {
