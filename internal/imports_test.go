@@ -43,7 +43,7 @@ var (
 	top = []string{"config", "server", "cmd/sallyport"}
 
 	// testOnly packages are imported by tests and by each other alone.
-	testOnly = []string{"db/dbtest", "e2e", "mail/mailtest", "rig", "upstream/upstreamtest", "wire/transcript"}
+	testOnly = []string{"db/dbtest", "e2e", "mail/mailtest", "passkey/passkeytest", "rig", "upstream/upstreamtest", "wire/transcript"}
 
 	// tools are programs for building and testing.
 	tools = []string{"scripts/testsum"}
@@ -56,6 +56,7 @@ var doors = map[string]string{
 	"github.com/emersion/go-sasl":         "mail/mailtest",
 	"github.com/emersion/go-smtp":         "mail/mailtest",
 	"github.com/go-jose/go-jose/v4":       "token",
+	"github.com/go-webauthn/webauthn":     "passkey",
 	"github.com/google/uuid":              "identity",
 	"github.com/jackc/pgx/v5":             "db",
 	"github.com/pquerna/otp":              "totp",
