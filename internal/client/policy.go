@@ -223,6 +223,16 @@ func (p Policy) RefreshExpiry(now time.Time) time.Time {
 	return now.Add(d)
 }
 
+// Rotated is when a refresh token ends that is issued now to a family that
+// began at began.
+func (p Policy) Rotated(began, now time.Time) time.Time {
+	end := p.RefreshExpiry(now)
+	if most := p.RefreshToken.MaxAge.D(); most > 0 && began.Add(most).Before(end) {
+		end = began.Add(most)
+	}
+	return end
+}
+
 // Origins are the web origins whose pages may call us for this client: those
 // named, and those of its redirect URIs.
 func (p Policy) Origins() []string {

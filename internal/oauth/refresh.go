@@ -84,7 +84,7 @@ func (c *Core) refreshAs(ctx context.Context, a asking, h heldFamily, in TokenIn
 // on: FAPI 2.0 §5.3.2.1 has no rotation, since a client that loses the answer
 // loses the grant.
 func (c *Core) rotate(ctx context.Context, tx *db.Tx, cl client.Client, found token.Found, raw string, now time.Time) (string, error) {
-	expires := cl.Policy.RefreshExpiry(now)
+	expires := cl.Policy.Rotated(found.Family.CreatedAt, now)
 	if cl.Policy.FAPI() {
 		return raw, token.Prolong(ctx, tx, found, expires, now)
 	}

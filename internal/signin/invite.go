@@ -48,7 +48,7 @@ func (c *Core) AcceptInvite(ctx context.Context, in InviteIn) (Outcome, error) {
 		if plan.new {
 			// An invitation does not prove the address: whoever invited may
 			// have seen the code.
-			if user, err = c.create(ctx, tx, plan.client, newUser(plan.email, plan.name, hash, c.Now()), session.InviteBy, in.Visitor); err != nil {
+			if user, err = c.create(ctx, tx, plan.client, newUser(plan.email, plan.name, hash, c.Now()), session.InviteBy, "", in.Visitor); err != nil {
 				return nil, err
 			}
 		} else if user, err = c.prove(ctx, tx, user, plan.invite.Email, keep{}, in.Visitor); err != nil {
@@ -153,7 +153,7 @@ func (p *invitePlan) person(ctx context.Context, tx *db.Tx, in InviteIn) (*fault
 		return fault.New(fault.DisplayNameRequired), nil
 	}
 	var err error
-	if p.email, p.name, err = person(p.email, in.DisplayName); err != nil {
+	if p.email, p.name, err = person(p.email, in.DisplayName, false); err != nil {
 		f, _ := fault.From(err)
 		return f, nil
 	}

@@ -2,9 +2,9 @@ package signin
 
 import "sallyport/internal/wire"
 
-// link is the address that a mail carries: the application's own page if it
+// linkTo is the address that a mail carries: the application's own page if it
 // named one, else ours, with the secret as the query parameter "token".
-func link(own, ours, secret string) string {
+func linkTo(own, ours, secret string) string {
 	page := ours
 	if own != "" {
 		page = own

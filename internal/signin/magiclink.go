@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,17 +14,22 @@ import (
 	"sallyport/internal/limit"
 	"sallyport/internal/mail"
 	"sallyport/internal/onetime"
+	"sallyport/internal/secret"
 	"sallyport/internal/session"
 )
 
 // MagicLinkIn asks for a link that signs in. RedirectURI, if given, must be a
-// registered one and is where the link ends up; a Request says so itself.
+// registered one and is where the link ends up; a Request says so itself. Page is
+// where the link leads on the mount, "" for ours; Browser, if set, is what the
+// browser that asked will know the link by.
 type MagicLinkIn struct {
 	ClientID    client.ID
 	Email       string
 	RedirectURI string
 	Request     string
 	Prove       Prove
+	Page        string
+	Browser     string
 	Limits      []limit.Rule
 	Visitor     Visitor
 }
@@ -52,7 +58,7 @@ func (c *Core) RequestMagicLink(ctx context.Context, in MagicLinkIn) error {
 		if err := takeIn(ctx, tx, c.Now(), in.Limits...); err != nil {
 			return err
 		}
-		return c.queue(ctx, tx, JobMagicLink, address{ClientID: in.ClientID, Email: email, Base: in.Visitor.Base, RedirectURI: in.RedirectURI, Request: in.Request, Prove: in.Prove.hash()})
+		return c.queue(ctx, tx, JobMagicLink, address{ClientID: in.ClientID, Email: email, Base: in.Visitor.Base, RedirectURI: in.RedirectURI, Request: in.Request, Prove: in.Prove.hash(), Page: in.Page, Browser: in.Browser})
 	})
 }
 
@@ -60,7 +66,8 @@ func (c *Core) RequestMagicLink(ctx context.Context, in MagicLinkIn) error {
 type magicLink struct {
 	RedirectURI string `json:"redirect_uri,omitempty"`
 	Request     string `json:"request,omitempty"`
-	Prove       []byte `json:"prove,omitempty"` // SHA-256 of the secret of an upstream account that waits
+	Prove       []byte `json:"prove,omitempty"`   // SHA-256 of the secret of an upstream account that waits
+	Browser     []byte `json:"browser,omitempty"` // the hash
 }
 
 // SendMagicLink is the job behind RequestMagicLink. A mail is due if the user
@@ -81,18 +88,30 @@ func (c *Core) SendMagicLink(ctx context.Context, payload []byte) error {
 		if err != nil && !errors.Is(err, db.ErrNotFound) {
 			return err
 		}
-		if u.ID == "" {
+		switch {
+		case cl.Policy.MagicLinkExisting && (u.ID == "" || u.Status != identity.Active):
+			return nil
+		case u.ID == "":
 			if ok, err := takesIn(ctx, tx, cl); err != nil || !ok {
 				return err
 			}
-		} else if cl.Policy.Registration == client.Invite {
+		case cl.Policy.Registration == client.Invite:
 			if _, err := client.EnrolmentOf(ctx, tx, u.ID, cl.ID); errors.Is(err, db.ErrNotFound) {
 				return nil
 			} else if err != nil {
 				return err
 			}
 		}
-		data, err := json.Marshal(magicLink{RedirectURI: to.RedirectURI, Request: to.Request, Prove: to.Prove})
+		if cl.Policy.MagicLinkNewest && u.ID != "" {
+			if err := onetime.EndAll(ctx, tx, u.ID, onetime.MagicLink); err != nil {
+				return err
+			}
+		}
+		link := magicLink{RedirectURI: to.RedirectURI, Request: to.Request, Prove: to.Prove}
+		if to.Browser != "" {
+			link.Browser = secret.Hash(to.Browser)
+		}
+		data, err := json.Marshal(link)
 		if err != nil {
 			return err
 		}
@@ -104,14 +123,14 @@ func (c *Core) SendMagicLink(ctx context.Context, payload []byte) error {
 			return err
 		}
 		d := brand(cl, u)
-		own, page := cl.Policy.Links.MagicLink, to.Base+"/auth/magic-link/verify"
+		own, page := cl.Policy.Links.MagicLink, to.Base+cmp.Or(to.Page, "/auth/magic-link/verify")
 		if to.Request != "" {
 			own = "" // a page of the client's knows nothing of the request
 		}
 		if to.Request != "" || cl.Policy.MagicLinkButton {
 			page = to.Base + "/magic-link"
 		}
-		d.Link = link(own, page, raw)
+		d.Link = linkTo(own, page, raw)
 		d.Minutes = int(MagicLinkLifetime.Minutes())
 		return c.queueMail(ctx, tx, mail.MagicLink, to.Email, d)
 	})
@@ -129,9 +148,12 @@ type SpendLinkIn struct {
 }
 
 // MagicLinkOut is where a spent link leads. Client and RedirectURI, or Request,
-// are set whenever the link was one of ours, also beside a fault.
+// are set whenever the link was one of ours, also beside a fault. Chosen says
+// that the RedirectURI was asked for with the link.
 type MagicLinkOut struct {
 	Outcome
+	Chosen      bool
+	browser     []byte
 	Client      client.Client
 	RedirectURI string
 	Request     string
@@ -173,12 +195,12 @@ func (out *MagicLinkOut) admit(ctx context.Context, tx *db.Tx, c *Core, s onetim
 	case errors.Is(err, db.ErrNotFound):
 		if ok, err := takesIn(ctx, tx, out.Client); err != nil {
 			return nil, err
-		} else if !ok {
+		} else if !ok || out.Client.Policy.MagicLinkExisting {
 			return fault.New(fault.NotEnrolled), nil
 		}
 		u := newUser(s.Email, "", "", c.Now())
 		u.EmailVerified = true
-		if user, err = c.create(ctx, tx, out.Client, u, client.MethodMagicLink, v); err != nil {
+		if user, err = c.create(ctx, tx, out.Client, u, client.MethodMagicLink, "", v); err != nil {
 			return nil, err
 		}
 	case err != nil:
@@ -222,6 +244,12 @@ func (c *Core) MagicLinkTarget(ctx context.Context, raw string) (MagicLinkOut, e
 	return out, err
 }
 
+// AskedBy reports whether the link was asked for in the browser that knows it by
+// given.
+func (out *MagicLinkOut) AskedBy(given string) bool {
+	return len(out.browser) > 0 && secret.Equal(out.browser, secret.Hash(given))
+}
+
 // expired fills in where a link led that is past its time and not yet swept
 // away, so that the person lands on the right sign-in page.
 func (out *MagicLinkOut) expired(ctx context.Context, tx *db.Tx, raw string) (*fault.Error, error) {
@@ -247,10 +275,12 @@ func (out *MagicLinkOut) target(ctx context.Context, tx *db.Tx, s onetime.Secret
 	} else if err != nil {
 		return nil, err
 	}
+	out.browser = data.Browser
 	if out.Client, out.Request, out.prove = cl, data.Request, data.Prove; data.Request != "" {
 		return nil, nil
 	}
 	uri, ok := cl.RedirectURI(data.RedirectURI)
+	out.Chosen = ok && data.RedirectURI != ""
 	if !ok { // unregistered since the link was mailed
 		uri, _ = cl.RedirectURI("")
 	}

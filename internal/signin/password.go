@@ -81,6 +81,9 @@ func (c *Core) Password(ctx context.Context, in PasswordIn) (Outcome, error) {
 		if err := limit.Reset(ctx, tx, append(slices.Clone(in.Limits.Clear), passwordFloor(in.Email))...); err != nil {
 			return nil, err
 		}
+		if err := limit.Give(ctx, tx, in.Limits.Failures...); err != nil {
+			return nil, err
+		}
 		prove, err := c.proves(ctx, tx, in.Prove, user.ID)
 		if err != nil {
 			return nil, err
@@ -129,7 +132,7 @@ func (c *Core) credentials(ctx context.Context, in PasswordIn) (cl client.Client
 
 // counted are the limits that an attempt counts against.
 func (in PasswordIn) counted() []limit.Rule {
-	return append(slices.Clone(in.Limits.Count), passwordFloor(in.Email))
+	return append(slices.Concat(in.Limits.Count, in.Limits.Failures), passwordFloor(in.Email))
 }
 
 // giveBack takes an attempt that never reached the credentials back from the

@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -39,15 +40,18 @@ type address struct {
 	RedirectURI string    `json:"redirect_uri,omitempty"`
 	Request     string    `json:"request,omitempty"`
 	Prove       []byte    `json:"prove,omitempty"`
+	Page        string    `json:"page,omitempty"`
+	Browser     string    `json:"browser,omitempty"`
 }
 
 // ForgotIn asks for a reset link. Limits are answered with a fault; Silent
 // ones only keep the mail from being sent. Our own page leads back to the
-// Request once the password is set.
+// Request once the password is set. Page is the mount's own page, "" for ours.
 type ForgotIn struct {
 	ClientID client.ID
 	Email    string
 	Request  string
+	Page     string
 	Limits   Limits
 	Silent   []limit.Rule
 	Visitor  Visitor
@@ -67,7 +71,7 @@ func (c *Core) ForgotPassword(ctx context.Context, in ForgotIn) error {
 		if err := takeIn(ctx, tx, c.Now(), in.Silent...); err != nil {
 			return err
 		}
-		return c.queue(ctx, tx, JobRecover, address{ClientID: in.ClientID, Email: email, Base: in.Visitor.Base, Request: in.Request})
+		return c.queue(ctx, tx, JobRecover, address{ClientID: in.ClientID, Email: email, Base: in.Visitor.Base, Request: in.Request, Page: in.Page})
 	})
 	if fault.Is(err, fault.RateLimited) {
 		return nil
@@ -84,7 +88,7 @@ func (c *Core) Recover(ctx context.Context, payload []byte) error {
 	}
 	return c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
 		cl, u, err := c.addressee(ctx, tx, to, client.MethodPassword)
-		if err != nil || u.ID == "" {
+		if err != nil || u.ID == "" || cl.Policy.ResetVerified && !u.EmailVerified {
 			return err
 		}
 		now := c.Now()
@@ -98,7 +102,7 @@ func (c *Core) Recover(ctx context.Context, payload []byte) error {
 			return err
 		}
 		d := brand(cl, u)
-		d.Link = link(cl.Policy.Links.ResetPassword, to.Base+"/reset-password", raw)
+		d.Link = linkTo(cl.Policy.Links.ResetPassword, to.Base+cmp.Or(to.Page, "/reset-password"), raw)
 		if to.Request != "" && cl.Policy.Links.ResetPassword == "" {
 			d.Link = wire.WithQuery(d.Link, "request", to.Request)
 		}

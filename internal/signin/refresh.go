@@ -14,7 +14,8 @@ import (
 	"sallyport/internal/token"
 )
 
-// RefreshIn presents a refresh token. With EndAll a reused token ends every
+// RefreshIn presents a refresh token; ClientID is empty where a contract has the
+// token say whose it is. With EndAll a reused token ends every
 // family that the user has in the client, else only its own (RFC 9700 §4.14.2).
 type RefreshIn struct {
 	ClientID client.ID
@@ -60,7 +61,7 @@ func (c *Core) Refresh(ctx context.Context, in RefreshIn) (SignedIn, error) {
 			return err
 		}
 		switch {
-		case out.Client.ID != in.ClientID:
+		case in.ClientID != "" && out.Client.ID != in.ClientID:
 			return fault.New(fault.RefreshWrongClient)
 		case !out.Client.Active:
 			return fault.New(fault.RefreshInvalid)
@@ -81,7 +82,7 @@ func (c *Core) Refresh(ctx context.Context, in RefreshIn) (SignedIn, error) {
 	}
 	err = c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
 		now := c.Now()
-		out.Refresh, err = token.Rotate(ctx, tx, c.Key, found, out.Client.Policy.RefreshExpiry(now), now)
+		out.Refresh, err = token.Rotate(ctx, tx, c.Key, found, out.Client.Policy.Rotated(found.Family.CreatedAt, now), now)
 		return err
 	})
 	switch {

@@ -116,10 +116,12 @@ type Outcome struct {
 type Setup struct{ Session string }
 
 // Limits are the counters a surface's contract puts on an operation. Those in
-// Clear are forgotten when the operation succeeds.
+// Clear are forgotten when the operation succeeds, and those in Failures get back
+// what it took, so that they count failures only.
 type Limits struct {
-	Count []limit.Rule
-	Clear []limit.Rule
+	Count    []limit.Rule
+	Clear    []limit.Rule
+	Failures []limit.Rule
 }
 
 // read runs a read transaction.

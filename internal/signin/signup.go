@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -20,12 +21,16 @@ import (
 // MaxDisplayName is the greatest length of a display name in characters.
 const MaxDisplayName = 100
 
-// SignUpIn is a new account with a password.
+// SignUpIn is a new account with a password. A name may be left out where
+// Nameless says so. VerifyPage is the mount's own page that verifies an address,
+// "" for ours.
 type SignUpIn struct {
 	ClientID    client.ID
 	Email       string
 	Password    string
 	DisplayName string
+	Nameless    bool
+	VerifyPage  string
 	Request     string
 	Limits      Limits
 	Visitor     Visitor
@@ -37,7 +42,7 @@ type SignUpIn struct {
 // invite-only client tells nothing about who exists. Exactly one hash is made,
 // after every cheap check.
 func (c *Core) SignUp(ctx context.Context, in SignUpIn) (Outcome, error) {
-	email, name, err := person(in.Email, in.DisplayName)
+	email, name, err := person(in.Email, in.DisplayName, in.Nameless)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -72,7 +77,7 @@ func (c *Core) SignUp(ctx context.Context, in SignUpIn) (Outcome, error) {
 
 	var out Outcome
 	err = c.write(ctx, func(ctx context.Context, tx *db.Tx) (*fault.Error, error) {
-		user, err := c.create(ctx, tx, cl, newUser(email, name, hash, c.Now()), client.MethodPassword, in.Visitor)
+		user, err := c.create(ctx, tx, cl, newUser(email, name, hash, c.Now()), client.MethodPassword, in.VerifyPage, in.Visitor)
 		if err != nil {
 			return nil, err
 		}
@@ -90,13 +95,13 @@ func (c *Core) SignUp(ctx context.Context, in SignUpIn) (Outcome, error) {
 }
 
 // person checks and normalises an address and a display name.
-func person(email, name string) (string, string, error) {
+func person(email, name string, nameless bool) (string, string, error) {
 	email, err := identity.NormalizeEmail(email)
 	if err != nil {
 		return "", "", &fault.Error{Code: fault.EmailInvalid, Field: "email"}
 	}
 	name = strings.TrimSpace(name)
-	if name == "" || utf8.RuneCountInString(name) > MaxDisplayName {
+	if name == "" && !nameless || utf8.RuneCountInString(name) > MaxDisplayName {
 		return "", "", &fault.Error{Code: fault.DisplayNameRequired, Field: "display_name"}
 	}
 	return email, name, nil
@@ -124,8 +129,9 @@ func newUser(email, name, hash string, now time.Time) identity.User {
 }
 
 // create stores a new user, announces them, and mails the link that verifies
-// their address unless it is proved already.
-func (c *Core) create(ctx context.Context, tx *db.Tx, cl client.Client, u identity.User, method string, v Visitor) (identity.User, error) {
+// their address, at page, unless it is proved already or the client has that
+// for later.
+func (c *Core) create(ctx context.Context, tx *db.Tx, cl client.Client, u identity.User, method, page string, v Visitor) (identity.User, error) {
 	if err := identity.Create(ctx, tx, u); errors.Is(err, identity.ErrEmailTaken) {
 		return u, fault.New(fault.AccountExists)
 	} else if err != nil {
@@ -134,24 +140,25 @@ func (c *Core) create(ctx context.Context, tx *db.Tx, cl client.Client, u identi
 	if err := audit.Record(ctx, tx, u.CreatedAt, v.event(audit.UserSignup, u, cl, map[string]any{"method": method})); err != nil {
 		return u, err
 	}
-	if u.EmailVerified {
+	if u.EmailVerified || cl.Policy.VerifyLater {
 		return u, nil
 	}
-	return u, c.sendVerification(ctx, tx, cl, u, v)
+	return u, c.sendVerification(ctx, tx, cl, u, u.Email, page, v)
 }
 
-func (c *Core) sendVerification(ctx context.Context, tx *db.Tx, cl client.Client, u identity.User, v Visitor) error {
+// sendVerification mails a link that proves an address of the user.
+func (c *Core) sendVerification(ctx context.Context, tx *db.Tx, cl client.Client, u identity.User, address, page string, v Visitor) error {
 	now := c.Now()
 	raw, err := onetime.Create(ctx, tx, onetime.Secret{
-		Purpose: onetime.VerifyEmail, UserID: u.ID, ClientID: cl.ID, Email: u.Email, ExpiresAt: now.Add(VerifyLifetime),
+		Purpose: onetime.VerifyEmail, UserID: u.ID, ClientID: cl.ID, Email: address, ExpiresAt: now.Add(VerifyLifetime),
 	}, now)
 	if err != nil {
 		return err
 	}
 	d := brand(cl, u)
-	d.Link = link(cl.Policy.Links.VerifyEmail, v.Base+"/verify-email", raw)
+	d.Link = linkTo(cl.Policy.Links.VerifyEmail, v.Base+cmp.Or(page, "/verify-email"), raw)
 	d.Minutes = int(VerifyLifetime.Minutes())
-	return c.queueMail(ctx, tx, mail.VerifyEmail, u.Email, d)
+	return c.queueMail(ctx, tx, mail.VerifyEmail, address, d)
 }
 
 // VerifyEmail spends a verification link and marks the address verified.
