@@ -272,7 +272,7 @@ func (c *Core) newcomer(ctx context.Context, tx *db.Tx, cl client.Client, p upst
 		u.GivenName, u.FamilyName = p.GivenName, p.FamilyName
 	}
 	u.EmailVerified = email != "" && p.EmailTrusted
-	u, err := c.create(ctx, tx, cl, u, a.up.Key, a.visitor)
+	u, err := c.create(ctx, tx, cl, u, a.up.Key, "", a.visitor)
 	if fault.Is(err, fault.AccountExists) {
 		return u, errRaced
 	}
