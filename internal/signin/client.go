@@ -21,10 +21,10 @@ type ClientRef struct {
 	Purposes []onetime.Purpose
 }
 
-// Client reads the client that a request is for, for a surface that must know its
+// ClientBy reads the client that a request is for, for a surface that must know its
 // policy before the operation. It spends nothing, and judges nothing but that the
 // client is there and switched on.
-func (c *Core) Client(ctx context.Context, ref ClientRef) (client.Client, error) {
+func (c *Core) ClientBy(ctx context.Context, ref ClientRef) (client.Client, error) {
 	var cl client.Client
 	err := c.read(ctx, func(ctx context.Context, tx *db.Tx) error {
 		id, err := c.clientOf(ctx, tx, ref)
