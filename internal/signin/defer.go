@@ -15,7 +15,8 @@ import (
 )
 
 // DeferIn is a browser that came back, for an application that redeems a code of
-// ours later. Bind is what the surface checks then; it comes back as Returned.Data.
+// ours later. Bind is what the surface checks then; it comes back as Returned.Data,
+// which is the attempt's own if Bind is nil.
 type DeferIn struct {
 	UpstreamReturn
 	Lifetime time.Duration
@@ -42,7 +43,9 @@ func (c *Core) DeferUpstream(ctx context.Context, in DeferIn) (Deferred, error) 
 			return refused, err
 		}
 		kept := out
-		kept.Data = in.Bind
+		if in.Bind != nil {
+			kept.Data = in.Bind
+		}
 		handle, err = c.wait(ctx, tx, onetime.Handle, "", kept, at.data.Browser, in.Lifetime)
 		return nil, err
 	})
