@@ -73,6 +73,22 @@ const (
 	WebhookRedelivered  Action = "webhook.redelivered" // a delivery was sent once more
 )
 
+// Organizations, which some surfaces call accounts; detail org.
+const (
+	OrgCreated        Action = "org.created"
+	OrgUpdated        Action = "org.updated" // detail fields
+	OrgDeleted        Action = "org.deleted"
+	OrgSwitched       Action = "org.switched"        // somebody acts in another one from now on
+	MemberAdded       Action = "member.added"        // detail role
+	MemberRoleChanged Action = "member.role_changed" // detail role, previous_role
+	MemberRemoved     Action = "member.removed"
+	DomainClaimed     Action = "domain.claimed" // detail domain
+	DomainVerified    Action = "domain.verified"
+	DomainRemoved     Action = "domain.removed"
+	WaitlistApproved  Action = "waitlist.approved" // somebody who waits was let in; detail feature
+	WaitlistRejected  Action = "waitlist.rejected"
+)
+
 // The installation.
 const (
 	KeyCreated       Action = "key.created"
@@ -95,5 +111,7 @@ var Actions = []Action{
 	ClientCreated, ClientUpdated, ClientDeactivated, ClientDeleted, ClientSecretChanged, ClientLogoChanged,
 	UpstreamCreated, UpstreamUpdated, UpstreamDeleted,
 	TenantCreated, TenantUpdated, TenantDeleted, WebhookCreated, WebhookDeleted, WebhookTested, WebhookRedelivered,
+	OrgCreated, OrgUpdated, OrgDeleted, OrgSwitched, MemberAdded, MemberRoleChanged, MemberRemoved,
+	DomainClaimed, DomainVerified, DomainRemoved, WaitlistApproved, WaitlistRejected,
 	KeyCreated, KeyRotated, ResourcesApplied, OperatorCreated, OperatorRemoved,
 }

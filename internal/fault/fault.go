@@ -90,6 +90,14 @@ const (
 	LinkUnknown          Code = "link_unknown"
 )
 
+// Organizations, which some surfaces call accounts.
+const (
+	OrgUnknown      Code = "org_unknown"      // there is none, or it is not the caller's affair
+	OrgHolds        Code = "org_holds"        // something belongs to it still
+	AccountRequired Code = "account_required" // only for who acts in an account
+	InvitePending   Code = "invite_pending"   // the address is invited already
+)
+
 // The operator's work.
 const (
 	UserUnknown       Code = "user_unknown"
@@ -106,7 +114,7 @@ const (
 	FileUnsupported   Code = "file_unsupported"
 	FileTooLarge      Code = "file_too_large"
 	SlugTaken         Code = "slug_taken"
-	LastAdministrator Code = "last_administrator" // nobody would be left to administer the installation
+	LastAdministrator Code = "last_administrator" // nobody would be left to administer the installation, or to own the organization
 	FieldInvalid      Code = "field_invalid"      // Field names it; Params[0]: what is wrong, as one of a surface's own known words
 )
 
@@ -124,6 +132,7 @@ var Codes = []Code{
 	ClientAuthFailed, GrantUnsupported, ScopeInvalid,
 	ProofRequired, CurrentPasswordWrong, LastSignInMethod, TOTPEnabled, TOTPNotStarted, TOTPDemanded,
 	SessionUnknown, LinkUnknown,
+	OrgUnknown, OrgHolds, AccountRequired, InvitePending,
 	UserUnknown, TenantUnknown, InviteUnknown, WebhookUnknown, DeliveryUnknown, DeliveryPending, RoleInvalid, EventInvalid,
 	WebhookURLInvalid, InviteSpent, EnrolmentState, FileUnsupported, FileTooLarge, SlugTaken, LastAdministrator,
 	FieldInvalid,

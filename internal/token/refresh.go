@@ -13,6 +13,7 @@ import (
 	"sallyport/internal/client"
 	"sallyport/internal/db"
 	"sallyport/internal/identity"
+	"sallyport/internal/org"
 	"sallyport/internal/secret"
 	"sallyport/internal/session"
 )
@@ -29,7 +30,9 @@ var (
 // Family is a refresh token with all its descendants. SessionID and DeviceID
 // are empty where there is none. AMR are the methods proved when the family
 // began (RFC 8176). GrantID is the grant of the provider that the family hangs on
-// and ends with, "" for one of a sign-in. UsedAt is the time of the last rotation, at first the same
+// and ends with, "" for one of a sign-in. Membership is the one that the sign-in
+// acts in, with which the family ends too, or "" for none; OrgRole is its role as
+// it was then. UsedAt is the time of the last rotation, at first the same
 // as CreatedAt; ExpiresAt is when the current token ends, and with it the
 // family.
 type Family struct {
@@ -40,6 +43,10 @@ type Family struct {
 	DeviceID  string
 	AMR       []string
 	GrantID   string
+
+	Membership org.MembershipID
+	OrgRole    org.Role
+
 	CreatedAt time.Time
 	UsedAt    time.Time
 	ExpiresAt time.Time
@@ -128,8 +135,8 @@ func newID(now time.Time) int64 {
 }
 
 // Issue starts a family and returns its first token. Of f the caller fills the
-// user, the client, ExpiresAt, and what there is of SessionID, DeviceID, AMR and
-// GrantID. Fails with db.ErrReference for a user, client or grant that does not exist.
+// user, the client, ExpiresAt, and what there is of the others but the times. Fails
+// with db.ErrReference for a user, client, grant or membership that does not exist.
 func Issue(ctx context.Context, tx *db.Tx, k *secret.Key, f Family, now time.Time) (raw string, err error) {
 	f.CreatedAt, f.UsedAt = now, now
 	// Two families of one millisecond share an id once in two million times.

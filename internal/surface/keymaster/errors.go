@@ -85,6 +85,11 @@ var answers = map[fault.Code]answer{
 	fault.SessionUnknown:       {404, "Session not found"},
 	fault.LinkUnknown:          {404, "Provider not linked"},
 
+	fault.OrgUnknown:      {404, "Organization not found"},
+	fault.OrgHolds:        {400, "Organization is not empty"},
+	fault.AccountRequired: {403, "Insufficient permissions"},
+	fault.InvitePending:   {400, "Already invited"},
+
 	fault.UserUnknown:       {404, "User not found"},
 	fault.TenantUnknown:     {404, "Tenant not found"},
 	fault.InviteUnknown:     {404, "Invite not found"},

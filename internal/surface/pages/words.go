@@ -75,6 +75,11 @@ var said = map[fault.Code]string{
 	fault.SessionUnknown:       "That session has ended already.",
 	fault.LinkUnknown:          "That account is not linked.",
 
+	fault.OrgUnknown:      "There is no such organization.",
+	fault.OrgHolds:        "Something belongs to this organization still.",
+	fault.AccountRequired: "That is for members of an organization.",
+	fault.InvitePending:   "This address is invited already.",
+
 	fault.UserUnknown:       "There is no such user.",
 	fault.TenantUnknown:     "There is no such tenant.",
 	fault.InviteUnknown:     "There is no such invitation.",
