@@ -200,6 +200,9 @@ func (r *Rig) Mail(to string) (string, bool) {
 // Mount adds a surface's routes at the root.
 func (r *Rig) Mount(routes []wire.Route, notAllowed http.HandlerFunc) { r.mux.Add(routes, notAllowed) }
 
+// NotFound answers, in a surface's own words, what none that was mounted has.
+func (r *Rig) NotFound(h http.HandlerFunc) { r.mux.NotFound = h }
+
 // Handler serves what was mounted, behind the middleware of a real server.
 // Every caller is a trusted proxy, so a test may come from any address.
 func (r *Rig) Handler() http.Handler {
