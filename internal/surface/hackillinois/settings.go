@@ -1,0 +1,97 @@
+package hackillinois
+
+import (
+	"slices"
+	"time"
+
+	"sallyport/internal/client"
+)
+
+// Settings are the surface's line of the resource file. What the client has is
+// not here: its redirect URIs (the first is the default), its roles (those that
+// may be given, and the one of a first login), the secret that signs, and how long
+// a token lives.
+type Settings struct {
+	Client client.ID // the surface is bound to; "" switches it off
+
+	Upstreams      map[string]string // which upstream a provider is, by its key; one that is not here is switched off
+	PassThrough    []string          // providers that answer the application itself
+	LinkedInLegacy bool              // LinkedIn before OpenID Connect, for applications that have its scopes
+
+	RenewWithin   time.Duration // how long after a login its tokens are renewed; 0: RenewWithin
+	LegacyUntil   time.Time     // until when tokens of the original, which have no jti, are good; zero: never
+	Impersonation bool          // an administrator may have tokens of others
+
+	AnyRole     bool     // roles that are not on the client's list may be given
+	StaffDomain string   // addresses of this domain are given the role Staff
+	StaffHosted string   // and Google's, only if the account is of this Workspace
+	Admins      []string // addresses that are given the role Admin
+	GrantBy     []string // by which providers; empty: GrantBy
+	KeepGrants  bool     // roles given by a rule stay when it holds no more
+
+	// Services are the API keys of sibling services on the private listener, by
+	// the service's name, as their SHA-256.
+	Services map[string][]byte
+}
+
+// Lifetime is how long a token of the original lives (contract §2.1).
+const Lifetime = 168 * time.Hour
+
+// RenewWithin is how long after a login its tokens are renewed, unless the
+// settings say otherwise (§9 W7).
+const RenewWithin = 30 * 24 * time.Hour
+
+// GrantBy are the providers whose word on an address makes somebody Staff or
+// Admin unless the settings say otherwise: both vouch for it (contract §9 W12).
+var GrantBy = []string{"github", "google"}
+
+// Providers are the names that the contract has. Each is also the beginning of the
+// ids of its users, and none is the beginning of another (§5.4).
+var Providers = []string{"github", "google", "linkedin"}
+
+// upstream is the key of the one that a provider is, "" if there is none. Names
+// are lower case only (§4.1).
+func (s Settings) upstream(provider string) string {
+	if !slices.Contains(Providers, provider) {
+		return ""
+	}
+	return s.Upstreams[provider]
+}
+
+func (s Settings) renewWithin() time.Duration {
+	if s.RenewWithin > 0 {
+		return s.RenewWithin
+	}
+	return RenewWithin
+}
+
+// passes reports whether the provider answers the application itself.
+func (s Settings) passes(provider string) bool { return slices.Contains(s.PassThrough, provider) }
+
+// legacy reports whether the provider is LinkedIn as it was.
+func (s Settings) legacy(provider string) bool { return s.LinkedInLegacy && provider == "linkedin" }
+
+// rules give roles at a login, Staff before Admin (contract §6).
+func (s Settings) rules() []client.RoleRule {
+	names := s.GrantBy
+	if len(names) == 0 {
+		names = GrantBy
+	}
+	var by []string
+	for _, p := range names {
+		if key := s.upstream(p); key != "" {
+			by = append(by, key)
+		}
+	}
+	if by == nil {
+		return nil // an empty list would be all of them
+	}
+	var all []client.RoleRule
+	if s.StaffDomain != "" {
+		all = append(all, client.RoleRule{Role: "Staff", Domain: s.StaffDomain, Hosted: s.StaffHosted, Upstreams: by})
+	}
+	if len(s.Admins) > 0 {
+		all = append(all, client.RoleRule{Role: roleAdmin, Emails: s.Admins, Upstreams: by})
+	}
+	return all
+}
