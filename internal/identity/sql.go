@@ -126,6 +126,23 @@ func SetStatus(ctx context.Context, tx *db.Tx, id UserID, s Status, now time.Tim
 	return one(tx.Exec(ctx, `UPDATE users SET status = $2, updated_at = $3 WHERE id = $1`, id, s, db.At(now)))
 }
 
+// SetPrimary puts a verified address in the place of a user's primary one, or
+// gives them their first. ErrEmailTaken if somebody has it, under any race.
+func SetPrimary(ctx context.Context, tx *db.Tx, id UserID, address string, now time.Time) error {
+	if _, err := tx.Exec(ctx, `DELETE FROM emails WHERE user_id = $1 AND is_primary`, id); err != nil {
+		return fmt.Errorf("replace address: %w", err)
+	}
+	n, err := tx.Exec(ctx, `INSERT INTO emails (address, user_id, is_primary, verified_at, created_at) VALUES ($1, $2, TRUE, $3, $3)
+		ON CONFLICT (address) DO NOTHING`, address, id, db.At(now))
+	if err != nil {
+		return fmt.Errorf("replace address: %w", err)
+	}
+	if n == 0 {
+		return ErrEmailTaken
+	}
+	return nil
+}
+
 // VerifyEmail marks the address verified. It reports whether this call was the
 // one that did; false also for an address that the user does not have.
 func VerifyEmail(ctx context.Context, tx *db.Tx, id UserID, address string, now time.Time) (bool, error) {

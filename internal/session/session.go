@@ -17,7 +17,8 @@ type ID string
 // Partial marks one that proved a first factor only, where a second was owed:
 // it opens the account pages so that the person can set that factor up, and
 // nothing else. Upstream is the key of the provider that was the first factor, if
-// one was, and UpstreamSession its own session, to sign out of that too.
+// one was, and UpstreamSession its own session, to sign out of that too. Renewal
+// is of sessions that a surface's own tokens name; see Rotate.
 type Session struct {
 	ID              ID
 	UserID          identity.UserID
@@ -27,6 +28,7 @@ type Session struct {
 	UserAgent       string
 	Upstream        string
 	UpstreamSession string
+	Renewal         string
 	AuthenticatedAt time.Time
 	CreatedAt       time.Time
 	ExpiresAt       time.Time

@@ -10,11 +10,11 @@ import (
 	"sallyport/internal/secret"
 )
 
-const columns = `id, user_id, amr, partial, ip, user_agent, upstream, upstream_session, authenticated_at, created_at, expires_at`
+const columns = `id, user_id, amr, partial, ip, user_agent, upstream, upstream_session, renewal, authenticated_at, created_at, expires_at`
 
 func scan(r db.Row) (s Session, err error) {
 	var authenticated, created, expires db.Time
-	err = r.Scan(&s.ID, &s.UserID, db.JSON(&s.AMR), &s.Partial, &s.IP, &s.UserAgent, &s.Upstream, &s.UpstreamSession, &authenticated, &created, &expires)
+	err = r.Scan(&s.ID, &s.UserID, db.JSON(&s.AMR), &s.Partial, &s.IP, &s.UserAgent, &s.Upstream, &s.UpstreamSession, &s.Renewal, &authenticated, &created, &expires)
 	s.AuthenticatedAt, s.CreatedAt, s.ExpiresAt = authenticated.Time, created.Time, expires.Time
 	return s, err
 }
@@ -43,9 +43,9 @@ func ByID(ctx context.Context, tx *db.Tx, id ID, now time.Time) (Session, error)
 	return db.One(ctx, tx, scan, `SELECT `+columns+` FROM sessions WHERE id = $1 AND expires_at > $2`, id, db.At(now))
 }
 
-// ByUser returns the live sessions of a user, newest first.
+// ByUser returns the live sessions of a user, newest first; not the closed ones.
 func ByUser(ctx context.Context, tx *db.Tx, u identity.UserID, now time.Time) ([]Session, error) {
-	return db.All(ctx, tx, scan, `SELECT `+columns+` FROM sessions WHERE user_id = $1 AND expires_at > $2 ORDER BY created_at DESC, id DESC`, u, db.At(now))
+	return db.All(ctx, tx, scan, `SELECT `+columns+` FROM sessions WHERE user_id = $1 AND expires_at > $2 AND renewal <> $3 ORDER BY created_at DESC, id DESC`, u, db.At(now), Closed)
 }
 
 // EndByToken ends the session that a cookie names and returns it, or

@@ -63,6 +63,14 @@ func (c *Core) arrive(ctx context.Context, tx *db.Tx, out *Returned, a arrival) 
 		out.Invite, err = c.awaitInvite(ctx, tx, *out, a)
 		return nil, err
 	}
+	if rel == linked && a.terms.Mailbox {
+		f, err := c.readdress(ctx, tx, out.Client, &user, p, a)
+		if err != nil {
+			return nil, err
+		} else if f != nil {
+			return f, c.turnedAway(ctx, tx, a.visitor, out.Client, a.up.Key, f)
+		}
+	}
 	if user, err = c.settle(ctx, tx, out.Client, user, rel, p, a); err != nil {
 		return nil, err
 	}
@@ -133,6 +141,8 @@ func (c *Core) relate(ctx context.Context, tx *db.Tx, cl client.Client, p upstre
 // refuse is the fault of an arrival that the terms do not let in.
 func (t Terms) refuse(r relation, p upstream.Profile) *fault.Error {
 	switch {
+	case p.Impersonator != "" && !t.Impersonation:
+		return fault.New(fault.Forbidden)
 	case r == linked:
 		return nil
 	case t.VerifiedOnly && !p.EmailTrusted:

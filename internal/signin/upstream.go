@@ -225,6 +225,10 @@ type Terms struct {
 	VerifiedOnly bool // without a link, only an address that the upstream vouches for lets in: else fault.EmailUnverified, or fault.LinkTaken
 	NeedsEmail   bool // make no user without an address: fault.EmailRequired
 	Rename       bool // take the names over at every sign-in, not at the first alone
+	Mailbox      bool // and the address, if the upstream vouches for it: one that another user has is fault.LinkTaken
+	// Impersonation lets somebody in whom the upstream signed in as another person;
+	// without it that is fault.Forbidden.
+	Impersonation bool
 	// SessionFor makes the sign-in a session of that life and nothing else: no
 	// cookie and no refresh token, SignedIn.SessionID is what the surface's own
 	// tokens name.

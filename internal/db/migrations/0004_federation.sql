@@ -9,6 +9,10 @@ CREATE INDEX links_email ON links (email);
 ALTER TABLE sessions ADD COLUMN upstream TEXT NOT NULL DEFAULT '';
 ALTER TABLE sessions ADD COLUMN upstream_session TEXT NOT NULL DEFAULT '';
 
+-- The id of the one refresh token that is good, where a surface's are JWTs that
+-- rotate; '' is any that names the session, '-' none.
+ALTER TABLE sessions ADD COLUMN renewal TEXT NOT NULL DEFAULT '';
+
 -- The id by which a client knows a user, where it is not ours.
 CREATE TABLE aliases (
   client_id TEXT NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
@@ -35,3 +39,24 @@ CREATE TABLE rule_roles (
   PRIMARY KEY (user_id, client_id, role),
   FOREIGN KEY (user_id, client_id) REFERENCES enrolments (user_id, client_id) ON DELETE CASCADE
 );
+
+-- The tokens of an upstream that a client asked to have kept, sealed: those of
+-- the account that its user came by last. Without a refresh token they are of no
+-- use after ends_at. Whoever renews them has until busy_until.
+CREATE TABLE kept_tokens (
+  client_id  TEXT NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+  user_id    TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+  upstream   TEXT NOT NULL REFERENCES upstreams (key) ON DELETE CASCADE,
+  issuer     TEXT NOT NULL,
+  subject    TEXT NOT NULL,
+  sealed     BYTEA NOT NULL,
+  ends_at    BIGINT,
+  busy_until BIGINT NOT NULL,
+  kept_at    BIGINT NOT NULL,
+  PRIMARY KEY (client_id, user_id, upstream),
+  FOREIGN KEY (issuer, subject) REFERENCES links (issuer, subject) ON DELETE CASCADE
+);
+CREATE INDEX kept_tokens_user ON kept_tokens (user_id);
+CREATE INDEX kept_tokens_link ON kept_tokens (issuer, subject);
+CREATE INDEX kept_tokens_upstream ON kept_tokens (upstream);
+CREATE INDEX kept_tokens_ends ON kept_tokens (ends_at) WHERE ends_at IS NOT NULL;
