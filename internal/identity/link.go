@@ -94,6 +94,6 @@ func Unlink(ctx context.Context, tx *db.Tx, id UserID, upstream string) (int64, 
 // UnlinkAll removes all upstream accounts of a user but the one given, which may
 // be none, and returns them.
 func UnlinkAll(ctx context.Context, tx *db.Tx, id UserID, keepIssuer, keepSubject string) ([]Link, error) {
-	return db.All(ctx, tx, scanLink, `DELETE FROM links AS l WHERE l.user_id = $1 AND NOT (l.issuer = $2 AND l.subject = $3) RETURNING `+linkColumns,
-		id, keepIssuer, keepSubject)
+	return db.All(ctx, tx, scanLink, `DELETE FROM links WHERE user_id = $1 AND NOT (issuer = $2 AND subject = $3)
+		RETURNING issuer, subject, user_id, upstream, email, profile, created_at`, id, keepIssuer, keepSubject)
 }
