@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	_ "embed"
 	"encoding/hex"
@@ -28,6 +29,7 @@ var devResources []byte
 
 // The names in dev.yaml.
 const (
+	devBase         = "http://localhost:8080"
 	devClient       = "7f3c2e0a-6b1f-4e0e-9c55-0a4f5d1b8e11"
 	devClientSecret = "demo-client-secret-for-this-machine-only" //nolint:gosec // the three are for everybody to see
 	devConsole      = "3d2b7a54-91c8-4b7d-8a3e-5b8f0c6d2e77"
@@ -138,7 +140,9 @@ func Dev(ctx context.Context, o DevOptions) (_ *Server, _ Playground, err error)
 // furnish applies dev.yaml. What people changed since the first run, passwords
 // included, is set back to what is printed.
 func (s *Server) furnish(ctx context.Context) error {
-	f, err := resource.Parse("dev.yaml", devResources, resource.ParseOptions{Dev: true, Outbound: s.cfg.OutboundAllow})
+	// The file is written for the usual port.
+	text := bytes.ReplaceAll(devResources, []byte(devBase), []byte(s.cfg.PublicURL))
+	f, err := resource.Parse("dev.yaml", text, resource.ParseOptions{Dev: true, Outbound: s.cfg.OutboundAllow})
 	if err != nil {
 		return err
 	}

@@ -8,11 +8,16 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
+	"sallyport/internal/db"
 	"sallyport/internal/db/dbtest"
 	"sallyport/internal/resource"
+	"sallyport/internal/secret"
+	"sallyport/internal/surface/dev"
+	"sallyport/internal/upstream"
 )
 
 func play(t *testing.T, dir string, fresh bool) (*Server, Playground) {
@@ -145,5 +150,32 @@ func TestDevResourcesPlanNoChangesAgain(t *testing.T) {
 	changes, err := core.Plan(context.Background(), f, true)
 	if err != nil || resource.Any(changes) {
 		t.Errorf("got %+v, %v; want no changes", changes, err)
+	}
+}
+
+// The upstreams of dev.yaml are the fakes that the playground serves.
+func TestDevUpstreamsAreItsFakes(t *testing.T) {
+	t.Parallel()
+	s, p := play(t, t.TempDir(), false)
+	defer s.Close()
+	fakes := dev.NewProviders(p.URL, s.now)
+	err := s.db.Read(t.Context(), func(ctx context.Context, tx *db.Tx) error {
+		all, err := upstream.List(ctx, tx, s.cfg.SecretKey)
+		if len(all) != len(upstream.Kinds()) || len(all) != len(dev.Playable) {
+			t.Errorf("got %d upstreams, want one of each of %d kinds", len(all), len(upstream.Kinds()))
+		}
+		for _, u := range all {
+			want := fakes.Upstream(u.Key)
+			got := u
+			got.Settings.Name, got.CreatedAt, got.UpdatedAt = "", want.CreatedAt, want.UpdatedAt
+			got.Secret = secret.Value(strings.TrimSpace(got.Secret.Reveal()))
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("%s:\ngot  %+v\nwant %+v", u.Key, got, want)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }

@@ -156,7 +156,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	}
 	s.handler = s.wrap(newMounts(s.probes(), all, s.cfg, s.log))
 	if o.Inbox != nil {
-		s.handler = dev.OwnName(s.handler)
+		s.handler = dev.OwnName(dev.NewProviders(s.cfg.PublicURL, s.now).Wrap(s.handler))
 	}
 	return s, nil
 }

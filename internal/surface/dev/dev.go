@@ -1,14 +1,13 @@
-// Package dev serves what only `sallyport dev` mounts: a mail inbox, as a page
-// and as JSON, so that every flow that mails something works with nothing set
-// up. Whoever reads it reads everybody's links, which is why dev listens on
-// loopback addresses alone, and why a page of another site that had its name
-// point here (DNS rebinding) is refused.
+// Package dev serves what only `sallyport dev` mounts, so that every flow works
+// with nothing set up: a mail inbox, as a page and as JSON, fake upstreams to sign
+// in with, and a page that stands for the application. Whoever reads the inbox
+// reads everybody's links, and whoever asks a fake is whom they like, which is
+// why dev listens on loopback addresses alone, and why a page of another site
+// that had its name point here (DNS rebinding) is refused.
 package dev
 
 import (
 	"context"
-	"embed"
-	"html/template"
 	"net"
 	"net/http"
 	"net/url"
@@ -115,6 +114,8 @@ func (d *Dev) Routes() []wire.Route {
 		{Method: "GET", Pattern: Path + "/messages", Handler: d.messages},
 		{Method: "GET", Pattern: Path + "/wait", Handler: d.wait},
 		{Method: "GET", Pattern: Path + "/link", Handler: d.newest(func(m Mail) string { return m.Link })},
+		{Method: "GET", Pattern: AppPath, Handler: d.app},
+		{Method: "GET", Pattern: AppPath + "/code", Handler: d.appCode},
 		{Method: "GET", Pattern: Path + "/code", Handler: d.newest(func(m Mail) string { return m.Code })},
 	}
 	for i := range routes {
@@ -212,27 +213,11 @@ func (d *Dev) newest(pick func(Mail) string) http.HandlerFunc {
 	}
 }
 
-//go:embed inbox.html
-var files embed.FS
-
-var view = sync.OnceValues(func() (*template.Template, error) { return template.ParseFS(files, "inbox.html") })
-
 // page shows the inbox.
 func (d *Dev) page(w http.ResponseWriter, r *http.Request) {
-	t, err := view()
-	if err != nil {
-		fail(w, http.StatusInternalServerError, "the page does not parse")
-		return
-	}
 	to := r.URL.Query().Get("to")
 	all, _ := d.Inbox.list(to, 0)
-	var b strings.Builder
-	if err := t.Execute(&b, map[string]any{"To": to, "Mails": all}); err != nil {
-		fail(w, http.StatusInternalServerError, "the page does not render")
-		return
-	}
-	wire.PageHeaders(w, "style-src 'unsafe-inline'; frame-src 'self'; img-src https: data:")
-	wire.Write(w, http.StatusOK, "text/html; charset=utf-8", []byte(b.String()))
+	show(w, "inbox", "style-src 'unsafe-inline'; frame-src 'self'; img-src https: data:", map[string]any{"Title": "Mail inbox", "To": to, "Mails": all})
 }
 
 // NotFound answers a path that the surface does not have.
