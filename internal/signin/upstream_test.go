@@ -254,7 +254,9 @@ func TestStartSaysWhereTheBrowserMayBeSent(t *testing.T) {
 				t.Errorf("%s: redirect %q, location %q", c.what, out.RedirectURI, out.Location)
 			}
 		}
-		loose := func(_ client.Client, uri string) bool { return strings.HasPrefix(uri, "https://app.example.com/callback?") }
+		loose := func(_ client.Client, uri string) bool {
+			return strings.HasPrefix(uri, "https://app.example.com/callback?")
+		}
 		if out := tr.begin(func(in *signin.UpstreamStart) {
 			in.RedirectURI, in.Allows = "https://app.example.com/callback?to=x", loose
 		}); out.RedirectURI != "https://app.example.com/callback?to=x" {
