@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"sallyport/internal/client"
 	"sallyport/internal/db"
 	"sallyport/internal/identity"
 )
@@ -139,9 +140,15 @@ func Prefer(ctx context.Context, tx *db.Tx, m Membership) error {
 	return err
 }
 
-// MemberOfAny reports whether a user is a member of an organization at all.
-func MemberOfAny(ctx context.Context, tx *db.Tx, u identity.UserID) (bool, error) {
-	return db.One(ctx, tx, db.Bool, `SELECT EXISTS (SELECT 1 FROM memberships WHERE user_id = $1)`, u)
+// Own founds an organization of a user's own below a tenant, if there is one, and
+// if they are a member of none; it reports whether it did.
+func Own(ctx context.Context, tx *db.Tx, u identity.UserID, t client.TenantID, now time.Time) (Seat, bool, error) {
+	member, err := db.One(ctx, tx, db.Bool, `SELECT EXISTS (SELECT 1 FROM memberships WHERE user_id = $1)`, u)
+	if err != nil || member {
+		return Seat{}, false, err
+	}
+	s, err := Found(ctx, tx, Org{Tenant: t}, u, now)
+	return s, err == nil, err
 }
 
 // Share reports whether two users are members of one organization.

@@ -13,6 +13,7 @@ import (
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
 	"sallyport/internal/onetime"
+	"sallyport/internal/org"
 	"sallyport/internal/session"
 	"sallyport/internal/token"
 )
@@ -34,6 +35,8 @@ type proof struct {
 	// existing is the browser session that is the proof, on the fast path:
 	// no other is started.
 	existing *session.Session
+	// account is the organization that the sign-in is to act in, or "".
+	account org.ID
 	// hash, if not nil, must still be the user's password hash.
 	hash *string
 	// upstream is where an upstream's word comes from, if that is the first factor.
@@ -82,6 +85,7 @@ type challengeData struct {
 	DeviceID    string   `json:"device_id,omitempty"`
 	Request     string   `json:"request,omitempty"`
 	Sessionless bool     `json:"sessionless,omitempty"`
+	Account     org.ID   `json:"account,omitempty"`
 
 	Upstream   *provenance   `json:"upstream,omitempty"`
 	SessionFor time.Duration `json:"session_for,omitempty"`
@@ -171,12 +175,15 @@ func (c *Core) enrol(ctx context.Context, tx *db.Tx, p proof, s *client.Standing
 		return nil, err
 	}
 	s.Enrolment, s.Roles = status, roles
+	if err := c.ownAccount(ctx, tx, p.client, p.user, p.visitor); err != nil {
+		return nil, err
+	}
 	return nil, audit.Record(ctx, tx, now, p.visitor.event(audit.UserEnrolled, p.user, p.client, map[string]any{"status": string(status)}))
 }
 
 // challenge stores what was proved until the second factor comes.
 func (c *Core) challenge(ctx context.Context, tx *db.Tx, p proof, now time.Time) (*Challenge, error) {
-	data, err := json.Marshal(challengeData{AMR: p.amr, Method: p.method, DeviceID: p.device, Request: p.request, Sessionless: p.sessionless,
+	data, err := json.Marshal(challengeData{AMR: p.amr, Method: p.method, DeviceID: p.device, Request: p.request, Sessionless: p.sessionless, Account: p.account,
 		Upstream: p.upstream, SessionFor: p.sessionFor, Prove: p.prove})
 	if err != nil {
 		return nil, err
@@ -258,13 +265,17 @@ func (c *Core) complete(ctx context.Context, tx *db.Tx, p proof, roles []string,
 	}
 	in.SessionID = id
 	if p.request == "" && p.sessionFor == 0 {
+		if in.Membership, err = p.acting(ctx, tx); err != nil {
+			return nil, err
+		}
 		in.Refresh, err = token.Issue(ctx, tx, c.Key, token.Family{
 			UserID: p.user.ID, ClientID: p.client.ID, SessionID: id, DeviceID: p.device, AMR: p.amr,
-			ExpiresAt: p.client.Policy.RefreshExpiry(now),
+			Membership: in.Membership.ID, OrgRole: in.Membership.Role, ExpiresAt: p.client.Policy.RefreshExpiry(now),
 		}, now)
 		if err != nil {
 			return nil, err
 		}
+		in.Family, _ = token.FamilyOf(c.Key, in.Refresh)
 	}
 	if err := c.linkProved(ctx, tx, p); err != nil {
 		return nil, err

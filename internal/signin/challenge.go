@@ -89,7 +89,7 @@ func (c *Core) Challenge(ctx context.Context, in ChallengeIn) (Outcome, error) {
 		var refused *fault.Error
 		out, refused, err = c.admit(ctx, tx, proof{
 			user: user, client: cl, amr: append(first.AMR, session.OTP), method: first.Method, device: first.DeviceID,
-			request: in.Request, visitor: in.Visitor, second: true, sessionless: first.Sessionless,
+			request: in.Request, visitor: in.Visitor, second: true, sessionless: first.Sessionless, account: first.Account,
 			upstream: first.Upstream, sessionFor: first.SessionFor, prove: first.Prove,
 		})
 		return refused, err

@@ -68,6 +68,10 @@ func (c *Core) Refresh(ctx context.Context, in RefreshIn) (SignedIn, error) {
 		case reused != nil:
 			return nil
 		}
+		if out.Membership, err = p.stillActing(); err != nil {
+			return err
+		}
+		out.Family = found.Family.ID
 		return mayRefresh(p.standing.Standing, found.Family, &out)
 	})
 	if err != nil {

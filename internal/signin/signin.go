@@ -36,6 +36,7 @@ import (
 	"sallyport/internal/job"
 	"sallyport/internal/limit"
 	"sallyport/internal/mail"
+	"sallyport/internal/org"
 	"sallyport/internal/password"
 	"sallyport/internal/secret"
 	"sallyport/internal/session"
@@ -82,6 +83,11 @@ type SignedIn struct {
 	Refresh string
 	Session string
 	Request string
+	// Membership is the one that the sign-in acts in, with its role as it was at
+	// the sign-in; zero for none. Family is that of the refresh token, which the
+	// tokens of one that acts in an account name: SwitchAccount asks for it.
+	Membership org.Membership
+	Family     int64
 	// SessionID is the session's public id, "" if none was started.
 	SessionID session.ID
 	// AuthenticatedAt is when the person proved themselves; zero after a
