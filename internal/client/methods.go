@@ -9,6 +9,11 @@ import (
 	"sallyport/internal/identity"
 )
 
+// Own reports whether a method is one of ours, and not the key of an upstream.
+func Own(method string) bool {
+	return slices.Contains([]string{MethodPassword, MethodMagicLink, MethodEmailCode, MethodPasskey}, method)
+}
+
 // MethodsOf are the ways to sign in of all clients in which the user is active
 // or waits for approval, each once, in order.
 func MethodsOf(ctx context.Context, tx *db.Tx, u identity.UserID) ([]string, error) {

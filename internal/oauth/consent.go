@@ -7,6 +7,7 @@ import (
 	"sallyport/internal/grant"
 	"sallyport/internal/identity"
 	"sallyport/internal/onetime"
+	"sallyport/internal/wire"
 )
 
 // PendingRequest is a request that waits, for a page to show. User is who is
@@ -37,6 +38,16 @@ func (c *Core) Pending(ctx context.Context, raw, cookie string) (PendingRequest,
 		}
 	}
 	return p, nil
+}
+
+// Next is where somebody goes who has signed in for a request: the provider
+// takes it up again by its handle, or what a device shows is asked about on the
+// mount at base.
+func (p PendingRequest) Next(handle, base string) string {
+	if p.Request.UserCode != "" {
+		return wire.WithQuery(base+"/device", "request", handle)
+	}
+	return wire.WithQuery(p.Request.Issuer+"/oauth2/continue", "request", handle)
 }
 
 // ConsentIn is what a person said on the consent page.

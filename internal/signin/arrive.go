@@ -14,6 +14,7 @@ import (
 	"sallyport/internal/db"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
+	"sallyport/internal/mail"
 	"sallyport/internal/onetime"
 	"sallyport/internal/session"
 	"sallyport/internal/upstream"
@@ -221,6 +222,11 @@ func (c *Core) settle(ctx context.Context, tx *db.Tx, cl client.Client, user ide
 		if err := c.addLink(ctx, tx, cl, user, p, a.visitor); err != nil {
 			return user, err
 		}
+		if rel != stranger {
+			if err := c.tellOfLink(ctx, tx, cl, user, p.Upstream); err != nil {
+				return user, err
+			}
+		}
 	}
 	if a.terms.Rename && rel != stranger {
 		return c.rename(ctx, tx, user, p)
@@ -261,6 +267,18 @@ func (c *Core) addLink(ctx context.Context, tx *db.Tx, cl client.Client, u ident
 		return err
 	}
 	return audit.Record(ctx, tx, now, v.event(audit.UserLinked, u, cl, map[string]any{"upstream": p.Upstream, "issuer": p.Issuer, "subject": p.Subject}))
+}
+
+// tellOfLink mails somebody that an upstream account signs them in from now on.
+func (c *Core) tellOfLink(ctx context.Context, tx *db.Tx, cl client.Client, u identity.User, key string) error {
+	d := brand(cl, u)
+	d.Change, d.Upstream = mail.LinkAdded, key
+	if up, err := upstream.ByKey(ctx, tx, c.Key, key); err == nil {
+		d.Upstream = up.Title()
+	} else if !errors.Is(err, db.ErrNotFound) {
+		return err
+	}
+	return c.queueMail(ctx, tx, mail.LinkChanged, u.Email, d)
 }
 
 // newcomer makes the user of an upstream account. Where accounts are not linked,

@@ -40,5 +40,8 @@ func (c *Core) connect(ctx context.Context, tx *db.Tx, out *Returned, at pursued
 		return nil, err
 	}
 	out.Linked = true
-	return nil, c.addLink(ctx, tx, client.Client{}, user, out.Profile, v)
+	if err := c.addLink(ctx, tx, client.Client{}, user, out.Profile, v); err != nil {
+		return nil, err
+	}
+	return nil, c.tellOfLink(ctx, tx, client.Client{}, user, out.Profile.Upstream)
 }

@@ -78,8 +78,10 @@ func (c *Core) linkProved(ctx context.Context, tx *db.Tx, p proof) error {
 	}
 	if err = c.addLink(ctx, tx, p.client, p.user, w.Profile, p.visitor); errors.Is(err, errRaced) {
 		return nil
+	} else if err != nil {
+		return err
 	}
-	return err
+	return c.tellOfLink(ctx, tx, p.client, p.user, w.Profile.Upstream)
 }
 
 // keep is the upstream account that proved an address, and so outlives what was

@@ -35,7 +35,10 @@ type UpstreamStart struct {
 	RedirectURI string // of the application; "" is its first. Empty for a Request and a Link
 	// Allows judges RedirectURI where a contract compares otherwise than exactly.
 	Allows func(cl client.Client, uri string) bool
-	State  string // the application's own; the surface echoes it
+	// Nowhere takes a client without any redirect URI, whose people end on a page
+	// of ours.
+	Nowhere bool
+	State   string // the application's own; the surface echoes it
 	// Request is the one that the sign-in is for, of the client ClientID.
 	Request string
 	// Link is the cookie of the signed-in session that wants to connect an account;
@@ -140,7 +143,8 @@ func (out *UpstreamStarted) application(ctx context.Context, tx *db.Tx, in Upstr
 		if in.Allows != nil && uri != "" {
 			ok = in.Allows(cl, uri)
 		}
-		if !ok {
+		nowhere := in.Nowhere && in.RedirectURI == "" && len(cl.Policy.RedirectURIs) == 0
+		if !ok && !nowhere {
 			return fault.New(fault.RedirectURIInvalid)
 		}
 		out.RedirectURI = uri

@@ -27,7 +27,7 @@ type UpstreamInviteIn struct {
 	Code        string
 	DisplayName string
 	Terms       Terms
-	Limits      []limit.Rule
+	Failures    []limit.Rule // of wrong codes and secrets alone
 	Visitor     Visitor
 }
 
@@ -40,7 +40,7 @@ func (c *Core) AcceptUpstreamInvite(ctx context.Context, in UpstreamInviteIn) (R
 	err := c.again(func() error {
 		return c.write(ctx, func(ctx context.Context, tx *db.Tx) (*fault.Error, error) {
 			out = Returned{}
-			if err := takeIn(ctx, tx, c.Now(), in.Limits...); err != nil {
+			if err := takeIn(ctx, tx, c.Now(), in.Failures...); err != nil {
 				return nil, err
 			}
 			if _, err := clientFor(ctx, tx, in.ClientID, "", ""); err != nil {
@@ -77,6 +77,11 @@ func (c *Core) acceptInvite(ctx context.Context, tx *db.Tx, in UpstreamInviteIn,
 		wrong = fault.InviteEmailMismatch
 	default:
 		wrong = ""
+	}
+	if wrong != fault.InviteInvalid {
+		if err := limit.Give(ctx, tx, in.Failures...); err != nil {
+			return nil, err
+		}
 	}
 	if wrong != "" {
 		_, err := onetime.Try(ctx, tx, onetime.Pending, in.Pending, maxInviteTries, now)

@@ -15,6 +15,18 @@ func SetCookie(w http.ResponseWriter, r *http.Request, name, value string, life 
 	http.SetCookie(w, c)
 }
 
+// SetCrossSiteCookie is SetCookie for one that has to come along when another
+// site's page posts a form to us. Browsers take such a cookie on https only;
+// plain http is for this machine, where it is Lax.
+func SetCrossSiteCookie(w http.ResponseWriter, r *http.Request, name, value string, life time.Duration) {
+	c := cookie(r, name)
+	c.Value, c.MaxAge = value, int(life/time.Second)
+	if c.Secure {
+		c.SameSite = http.SameSiteNoneMode
+	}
+	http.SetCookie(w, c)
+}
+
 // ClearCookie takes back what SetCookie gave.
 func ClearCookie(w http.ResponseWriter, r *http.Request, name string) {
 	c := cookie(r, name)

@@ -108,5 +108,13 @@ func hooks(r *rig.Rig, api *keymaster.API) map[string]func(t *testing.T, vars ma
 		"invite-suspended": invited("suspended@example.com", "demo", "suspended_code", "user"),
 		"invite-strict":    invited("strictnew@example.com", "strict", "strict_code", "user"),
 		"invite-plain":     invited("other@example.com", "plain", "plain_code", "user"),
+
+		"invite-club-new":           invited("new@example.com", "club", "club_code", "user", "manager"),
+		"invite-club-other":         invited("other@example.com", "club", "other_code", "user"),
+		"invite-club-tom":           invited("tom@example.com", "club", "tom_club_code", "user"),
+		"invite-club-outside":       invited("outside@example.com", "club", "outside_club_code", "user"),
+		"invite-strictclub-outside": invited("outside@example.com", "strictclub", "strict_outside_code", "user"),
+		"enrol-outside-club":        place("outside@example.com", "club", client.Active),
+		"suspend-outside-club":      place("outside@example.com", "club", client.Suspended),
 	}
 }

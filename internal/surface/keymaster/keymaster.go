@@ -53,8 +53,10 @@ func (a *API) Routes() []wire.Route {
 		{Method: "POST", Pattern: "/token/revoke", Handler: a.revoke},
 		{Method: "POST", Pattern: "/token/verify", Handler: a.verify},
 		{Method: "POST", Pattern: "/auth/token", Handler: a.serviceToken},
+		{Method: "POST", Pattern: "/oauth/invite-accept", Handler: a.oauthInviteAccept},
 	})
 	routes = append(routes, wire.Route{Method: "GET", Pattern: "/auth/magic-link/verify", Handler: a.magicLinkVerify})
+	routes = append(routes, a.upstreamRoutes()...)
 	routes = append(routes, a.accountRoutes()...)
 	routes = append(routes, a.adminRoutes()...)
 	routes = append(routes, public.Routes([]wire.Route{

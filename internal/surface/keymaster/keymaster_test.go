@@ -72,6 +72,7 @@ func stage(t *testing.T, d *db.DB) transcript.Stage {
 		Hooks: hooks(r, api),
 	}
 	maps.Copy(s.Hooks, adminHooks(r, newOffice(r, s.Vars)))
+	maps.Copy(s.Hooks, goAbroad(r, s.Vars, sue).hooks())
 	return s
 }
 

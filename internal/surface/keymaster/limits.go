@@ -44,6 +44,13 @@ func InviteFailures(o wire.Origin, app string) []limit.Rule {
 	}
 }
 
+// UpstreamLimits count sign-ins that are sent to an upstream, each of which is a
+// row that a stranger makes us keep. The contract has none; a whole office may
+// come by one address.
+func UpstreamLimits(o wire.Origin) []limit.Rule {
+	return []limit.Rule{{Name: "keymaster.oauth.ip", Key: o.Network(), N: 300, Per: window}}
+}
+
 // ForgotByIP counts requests for a reset link from one network.
 func ForgotByIP(o wire.Origin) signin.Limits {
 	return signin.Limits{Count: []limit.Rule{{Name: "keymaster.forgot.ip", Key: o.Network(), N: 10, Per: window}}}

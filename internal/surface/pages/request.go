@@ -50,13 +50,9 @@ func (p *Pages) destination(r *http.Request, t target, page place, out signin.Ou
 	return wire.WithQuery(wire.MountOf(r.Context()).Path+"/login", "request", t.Request, "error", problem), nil
 }
 
-// next is where the provider takes a request up again, or what a device shows is
-// asked about.
+// next is where a request goes on.
 func (p *Pages) next(r *http.Request, t target, at place) string {
-	if at.Pending.Request.UserCode != "" {
-		return wire.MountOf(r.Context()).Path + "/device" + t.Query()
-	}
-	return wire.WithQuery(at.Pending.Request.Issuer+"/oauth2/continue", "request", t.Request)
+	return at.Pending.Next(t.Request, wire.MountOf(r.Context()).Path)
 }
 
 // problemOf is the error parameter that says a fault.
