@@ -81,18 +81,18 @@ var (
 		refused: gateRefusal,
 		broken:  refusal{500, database, "Could not fetch user info."},
 	}
-	listWords      = same(refusal{500, database, "Could not retrieve list of valid roles."}, nil)
-	byRoleWords    = same(refusal{500, database, "Could not retrieve list of users with requested role."}, nil)
-	ownInfoWords   = same(refusal{500, database, "Could not fetch user info by ID."}, nil)
-	infoWords      = same(refusal{500, database, "Could not fetch user information by user id."}, nil)
-	filterWords    = same(refusal{500, database, "Could not fetch filtered users."}, nil)
-	describeWords  = same(refusal{500, internal, "Could not set user info."}, map[fault.Code]refusal{fault.Unauthenticated: gateRefusal})
-	noProfileID    = refusal{422, malformed, "Must provide user id in request."}
-	unreadable     = refusal{422, malformed, "Could not read request body."}
-	tooLarge       = refusal{413, malformed, "Request body is too large."}
-	tooMany        = refusal{429, rateLimit, "Too many requests."}
-	noSuchAddress  = refusal{422, malformed, "Must provide a valid email in request."}
-	callbackWords  = same(noToken, nil)
+	listWords     = same(refusal{500, database, "Could not retrieve list of valid roles."}, nil)
+	byRoleWords   = same(refusal{500, database, "Could not retrieve list of users with requested role."}, nil)
+	ownInfoWords  = same(refusal{500, database, "Could not fetch user info by ID."}, nil)
+	infoWords     = same(refusal{500, database, "Could not fetch user information by user id."}, nil)
+	filterWords   = same(refusal{500, database, "Could not fetch filtered users."}, nil)
+	describeWords = same(refusal{500, internal, "Could not set user info."}, map[fault.Code]refusal{fault.Unauthenticated: gateRefusal})
+	noProfileID   = refusal{422, malformed, "Must provide user id in request."}
+	unreadable    = refusal{422, malformed, "Could not read request body."}
+	tooLarge      = refusal{413, malformed, "Request body is too large."}
+	tooMany       = refusal{429, rateLimit, "Too many requests."}
+	noSuchAddress = refusal{422, malformed, "Must provide a valid email in request."}
+	callbackWords = same(noToken, nil)
 )
 
 // of finds the words for an error.
@@ -133,7 +133,7 @@ func later(w http.ResponseWriter, d time.Duration) {
 
 func refuse(w http.ResponseWriter, said refusal) {
 	if said.Type == "" {
-		w.WriteHeader(said.Status)
+		empty(w, said.Status)
 		return
 	}
 	answer(w, said.Status, said)

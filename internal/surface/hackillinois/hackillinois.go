@@ -76,7 +76,7 @@ func (a *API) Routes() []wire.Route {
 // Alone lists what a shared root has no room for: the probe that the original
 // answers at its own (contract §7.1).
 func (a *API) Alone() []wire.Route {
-	return []wire.Route{{Method: "GET", Pattern: "/", Handler: a.lives}}
+	return withPreflight([]wire.Route{{Method: "GET", Pattern: "/", Handler: a.lives}})
 }
 
 // withPreflight adds an OPTIONS route for every pattern; on a mount of its own,

@@ -55,7 +55,7 @@ func preflight(w http.ResponseWriter, _ *http.Request) {
 	h.Set("Access-Control-Allow-Origin", "*")
 	h.Set("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE, OPTIONS, CONNECT")
 	h.Set("Access-Control-Allow-Headers", takes+", Origin, Content-Disposition")
-	w.WriteHeader(http.StatusOK)
+	empty(w, http.StatusOK)
 }
 
 // answer writes v as the original's encoder does: compact, with "<", ">" and "&"
@@ -74,12 +74,18 @@ func redirect(w http.ResponseWriter, location string) {
 	w.Header().Set("Location", location)
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Content-Type", contentType)
-	w.WriteHeader(http.StatusFound)
+	empty(w, http.StatusFound)
 }
 
 // forbid is the gate's answer, which says nothing (§1.4). The headers that let a
 // page read it stay: a page whose token has ended must be able to see that.
-func forbid(w http.ResponseWriter) { w.WriteHeader(http.StatusForbidden) }
+func forbid(w http.ResponseWriter) { empty(w, http.StatusForbidden) }
+
+// empty answers without a word, and says so for HEAD too.
+func empty(w http.ResponseWriter, status int) {
+	w.Header().Set("Content-Length", "0")
+	w.WriteHeader(status)
+}
 
 // lives is the probe of the original's test runner (§7.1).
 func (a *API) lives(w http.ResponseWriter, r *http.Request) {
@@ -101,10 +107,10 @@ func (a *API) NotFound(w http.ResponseWriter, r *http.Request) {
 		u := *r.URL
 		u.Path, u.RawPath = wire.MountOf(r.Context()).Path+to, ""
 		w.Header().Set("Location", u.RequestURI())
-		w.WriteHeader(http.StatusMovedPermanently)
+		empty(w, http.StatusMovedPermanently)
 		return
 	}
-	w.WriteHeader(http.StatusMethodNotAllowed)
+	empty(w, http.StatusMethodNotAllowed)
 }
 
 // cleaned is a path without doubled slashes and dots; a slash at the end stays.
@@ -121,10 +127,10 @@ func cleaned(p string) string {
 
 // MethodNotAllowed answers a method that a path does not have: nothing (§1.2).
 func (a *API) MethodNotAllowed(w http.ResponseWriter, _ *http.Request) {
-	w.WriteHeader(http.StatusMethodNotAllowed)
+	empty(w, http.StatusMethodNotAllowed)
 }
 
 // Crash answers what nobody expected (§1.4).
 func (a *API) Crash(w http.ResponseWriter, _ *http.Request) {
-	w.WriteHeader(http.StatusInternalServerError)
+	empty(w, http.StatusInternalServerError)
 }
