@@ -16,6 +16,11 @@ import (
 // read again: more often than most of it may be kept, so that no sign-in waits.
 const upstreamRefresh = 4 * time.Minute
 
+// upstreamsAtOnce is how many are asked at a time: one that does not answer
+// keeps only some of the others waiting, and none is asked from everywhere at
+// once.
+const upstreamsAtOnce = 2
+
 // published keeps at hand what the configured upstreams publish.
 type published struct {
 	db     *db.DB
@@ -27,8 +32,8 @@ type published struct {
 	failing map[string]bool // by upstream
 }
 
-// refresh asks all upstreams at once. One that cannot be read is told of when
-// that begins and when it ends: its provider may be away for a weekend.
+// refresh asks all upstreams. One that cannot be read is told of when that
+// begins and when it ends: its provider may be away for a weekend.
 func (p *published) refresh(ctx context.Context) error {
 	var all []upstream.Upstream
 	err := p.db.Read(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
@@ -39,8 +44,13 @@ func (p *published) refresh(ctx context.Context) error {
 		return fmt.Errorf("list upstreams: %w", err)
 	}
 	var asked sync.WaitGroup
+	slots := make(chan struct{}, upstreamsAtOnce)
 	for _, u := range all {
-		asked.Go(func() { p.note(ctx, u.Key, p.broker.Refresh(ctx, []upstream.Upstream{u})) })
+		asked.Go(func() {
+			slots <- struct{}{}
+			p.note(ctx, u.Key, p.broker.Refresh(ctx, []upstream.Upstream{u}))
+			<-slots
+		})
 	}
 	asked.Wait()
 	return nil
