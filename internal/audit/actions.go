@@ -29,6 +29,8 @@ const (
 	UserTOTPDisabled       Action = "user.totp_disabled"        // authenticator removed
 	UserBackupCodesMade    Action = "user.backup_codes_made"    // new backup codes; the old ones are void
 	UserBackupCodeUsed     Action = "user.backup_code_used"     // detail remaining
+	UserPasskeyAdded       Action = "user.passkey_added"        // detail passkey, title
+	UserPasskeyRemoved     Action = "user.passkey_removed"      // detail passkey, title
 	UserLinked             Action = "user.linked"               // an upstream account was linked; detail upstream
 	UserUnlinked           Action = "user.unlinked"             // and unlinked
 	UserImpersonated       Action = "user.impersonated"         // an administrator got a token of theirs
@@ -104,7 +106,7 @@ var Actions = []Action{
 	UserSuspended, UserUnsuspended, UserRoleChanged, UserDeleted, UserCreated, UserUpdated, UserImported,
 	UserPasswordChanged, UserPasswordReset, UserResetRequested, UserMagicLinkRequested, UserEmailVerified,
 	UserTOTPEnabled, UserTOTPDisabled, UserBackupCodesMade, UserBackupCodeUsed,
-	UserLinked, UserUnlinked, UserImpersonated,
+	UserPasskeyAdded, UserPasskeyRemoved, UserLinked, UserUnlinked, UserImpersonated,
 	RefreshReused, RefreshRevoked, SessionsRevoked, SessionRenewed, ServiceLogin, ServiceFailed, CodeReplayed, ConsentGiven, ConsentWithdrawn,
 	DeviceApproved, DeviceDenied,
 	InviteCreated, InviteAccepted, InviteRevoked,

@@ -42,6 +42,8 @@ const (
 	TOTPEnabled     Change = "totp_enabled"
 	TOTPDisabled    Change = "totp_disabled"
 	BackupCodesMade Change = "backup_codes_made"
+	PasskeyAdded    Change = "passkey_added"
+	PasskeyRemoved  Change = "passkey_removed"
 )
 
 // The changes that LinkChanged tells of.

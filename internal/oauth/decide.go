@@ -27,7 +27,7 @@ const (
 var ACRs = []string{ACRSingle, ACRMulti}
 
 func acrOf(s session.Session) string {
-	if s.Has(session.OTP) {
+	if session.TwoFactors(s.AMR) {
 		return ACRMulti
 	}
 	return ACRSingle
@@ -88,7 +88,7 @@ func (c *Core) judge(r Request, s sight, consented bool) verdict {
 		return ask("the person must sign in again")
 	}
 	owed := s.standing.Factor || s.client.Policy.SecondFactor == client.FactorRequired
-	if owed && !s.session.Has(session.OTP) {
+	if owed && !session.TwoFactors(s.session.AMR) {
 		return ask("a second factor is owed")
 	}
 	if len(r.ACREssential) > 0 && !slices.Contains(r.ACREssential, acrOf(s.session)) {

@@ -132,7 +132,7 @@ func stands(cl client.Client, g grant.Grant, s client.Standing) error {
 		detail = "the user is " + string(s.User.Status)
 	case s.Enrolment != client.Active:
 		detail = "the enrolment is " + string(s.Enrolment)
-	case cl.Policy.SecondFactor == client.FactorRequired && !slices.Contains(g.AMR, session.OTP):
+	case cl.Policy.SecondFactor == client.FactorRequired && !session.TwoFactors(g.AMR):
 		detail = "the client demands a second factor" // from before it did
 	default:
 		return nil

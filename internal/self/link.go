@@ -13,6 +13,7 @@ import (
 	"sallyport/internal/identity"
 	"sallyport/internal/job"
 	"sallyport/internal/mail"
+	"sallyport/internal/passkey"
 	"sallyport/internal/upstream"
 )
 
@@ -54,6 +55,7 @@ type ways struct {
 	links   []identity.Link
 	methods []string // of their applications
 	known   []upstream.Upstream
+	passkey bool
 }
 
 func (c *Core) waysOf(ctx context.Context, tx *db.Tx, u identity.User) (w ways, err error) {
@@ -64,18 +66,21 @@ func (c *Core) waysOf(ctx context.Context, tx *db.Tx, u identity.User) (w ways, 
 	if w.methods, err = client.MethodsOf(ctx, tx, u.ID); err != nil {
 		return w, err
 	}
+	if w.passkey, err = passkey.Any(ctx, tx, u.ID); err != nil {
+		return w, err
+	}
 	w.known, err = upstream.List(ctx, tx, c.Key)
 	return w, err
 }
 
 // remain reports whether the person could still sign in without their accounts
 // at an upstream: somewhere, and from there connect it again. That is by their
-// password; by a mailed link or, if it comes to that, a new password by mail; or
+// password or a passkey; by a mailed link or, if it comes to that, a new password by mail; or
 // by another upstream. Each counts where one of their applications takes it.
 func (w ways) remain(without string) bool {
 	takes := func(m string) bool { return slices.Contains(w.methods, m) }
 	switch {
-	case w.user.HasPassword() && takes(client.MethodPassword):
+	case w.user.HasPassword() && takes(client.MethodPassword), w.passkey && takes(client.MethodPasskey):
 		return true
 	case w.user.EmailVerified && (takes(client.MethodMagicLink) || takes(client.MethodPassword)):
 		return true

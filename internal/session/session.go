@@ -38,12 +38,20 @@ type Session struct {
 // secret that was sent to the person's own address; and so is "fed": an upstream
 // said who it is, by whatever methods of its own).
 const (
-	Password  = "pwd"
-	OTP       = "otp"
-	Magic     = "magic"
-	InviteBy  = "invite"
-	Federated = "fed"
+	Password    = "pwd"
+	OTP         = "otp"
+	HardwareKey = "hwk" // a passkey that is on one device
+	SoftwareKey = "swk" // a passkey that is on all devices of an account
+	Magic       = "magic"
+	InviteBy    = "invite"
+	Federated   = "fed"
 )
+
+// TwoFactors reports whether the methods of a sign-in are of two kinds. A key of
+// ours is by itself: something one has, and the PIN or the finger that unlocks it.
+func TwoFactors(amr []string) bool {
+	return slices.ContainsFunc(amr, func(m string) bool { return m == OTP || m == HardwareKey || m == SoftwareKey })
+}
 
 // Has reports whether the method was proved.
 func (s Session) Has(method string) bool { return slices.Contains(s.AMR, method) }

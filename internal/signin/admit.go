@@ -145,7 +145,7 @@ func (c *Core) judge(ctx context.Context, tx *db.Tx, p proof, now time.Time) (Ou
 	case s.Factor && !p.second:
 		ch, err := c.challenge(ctx, tx, p, now)
 		return Outcome{Challenge: ch}, nil, err
-	case !s.Factor && p.client.Policy.SecondFactor == client.FactorRequired:
+	case !s.Factor && p.client.Policy.SecondFactor == client.FactorRequired && !session.TwoFactors(p.amr):
 		setup, err := c.setup(ctx, tx, p, now)
 		return Outcome{Setup: setup}, nil, err
 	}

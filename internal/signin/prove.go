@@ -10,6 +10,7 @@ import (
 	"sallyport/internal/db"
 	"sallyport/internal/identity"
 	"sallyport/internal/onetime"
+	"sallyport/internal/passkey"
 	"sallyport/internal/secret"
 	"sallyport/internal/totp"
 )
@@ -128,6 +129,9 @@ func (c *Core) evict(ctx context.Context, tx *db.Tx, u identity.User, k keep, v 
 		}
 	}
 	if err := totp.Disable(ctx, tx, u.ID); err != nil {
+		return err
+	}
+	if _, err := passkey.RemoveAll(ctx, tx, u.ID); err != nil {
 		return err
 	}
 	return c.endEverything(ctx, tx, u, v)

@@ -3,7 +3,6 @@ package signin
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"sallyport/internal/audit"
 	"sallyport/internal/client"
@@ -107,7 +106,7 @@ func mayRefresh(s client.Standing, f token.Family, out *SignedIn) error {
 		return fault.New(fault.NotEnrolled)
 	case s.Enrolment == client.Pending:
 		return fault.New(fault.EnrolmentPending)
-	case out.Client.Policy.SecondFactor == client.FactorRequired && !slices.Contains(f.AMR, session.OTP):
+	case out.Client.Policy.SecondFactor == client.FactorRequired && !session.TwoFactors(f.AMR):
 		// From before the client demanded a second factor: sign in anew.
 		return fault.New(fault.RefreshInvalid)
 	}

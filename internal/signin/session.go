@@ -106,7 +106,7 @@ func (c *Core) Login(ctx context.Context, in ResumeIn) (LoginPage, error) {
 		}
 		out, refused, err := c.admit(ctx, tx, proof{
 			user: u, client: page.Client, amr: s.AMR, method: methodSSO, visitor: in.Visitor,
-			second: s.Has(session.OTP), existing: &s,
+			second: session.TwoFactors(s.AMR), existing: &s,
 		})
 		if refused == nil {
 			page.In = out.SignedIn
@@ -133,5 +133,5 @@ func (c *Core) resumable(ctx context.Context, tx *db.Tx, cookie string, cl clien
 		return s, false, err
 	}
 	owed := st.Factor || cl.Policy.SecondFactor == client.FactorRequired
-	return s, st.User.Status == identity.Active && st.Enrolment == client.Active && (!owed || s.Has(session.OTP)), nil
+	return s, st.User.Status == identity.Active && st.Enrolment == client.Active && (!owed || session.TwoFactors(s.AMR)), nil
 }
