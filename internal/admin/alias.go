@@ -182,9 +182,9 @@ func (c *Core) KnownBy(ctx context.Context, id client.ID, email string) ([]ident
 // DescribeIn is what is to be known of the user of an alias, until their upstream
 // says something else at the next sign-in.
 type DescribeIn struct {
-	Alias                           string
-	Username, GivenName, FamilyName string
-	Email                           string
+	Alias   string
+	Profile identity.LinkProfile // of which the picture and what is said of the address are left as they are
+	Email   string
 }
 
 // Describe replaces what is known of a user. A new address is nobody's word but
@@ -203,10 +203,8 @@ func (c *Core) Describe(ctx context.Context, who Ruler, in DescribeIn) (identity
 		if err != nil {
 			return unknownUser(err)
 		}
-		if k.Email != in.Email {
-			k.Email, k.Profile.EmailVerified = in.Email, false
-		}
-		k.Profile.Username, k.Profile.GivenName, k.Profile.FamilyName = in.Username, in.GivenName, in.FamilyName
+		in.Profile.Picture, in.Profile.EmailVerified = k.Profile.Picture, k.Profile.EmailVerified && k.Email == in.Email
+		k.Profile, k.Email = in.Profile, in.Email
 		if err := identity.TouchLink(ctx, tx, k.Link); err != nil {
 			return err
 		}
