@@ -173,7 +173,7 @@ func TestDevPrintsWhatToDo(t *testing.T) {
 			t.Logf("no curl here: not run: %s", c.Shell)
 			continue
 		}
-		out, err := exec.CommandContext(t.Context(), "sh", "-c", strings.Replace(c.Shell, "curl", curl+" -f", 1)).CombinedOutput()
+		out, err := exec.CommandContext(t.Context(), "sh", "-c", strings.ReplaceAll(c.Shell, "curl ", curl+" -f ")).CombinedOutput()
 		if err != nil || !json.Valid(out) {
 			t.Errorf("%s: %v\n%s", c.Shell, err, out)
 		}

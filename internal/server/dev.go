@@ -34,7 +34,6 @@ const (
 	devClientSecret = "demo-client-secret-for-this-machine-only" //nolint:gosec // the three are for everybody to see
 	devConsole      = "3d2b7a54-91c8-4b7d-8a3e-5b8f0c6d2e77"
 	devTerminal     = "b1a7c9de-2f40-4b55-8a6e-c01d5e2f7a93"
-	devRedirect     = "http://localhost:3000/callback"
 	devUser         = "jane@example.com"
 	devPassword     = "correct-demo-staple-1" //nolint:gosec // as above
 	devOperator     = "operator@example.com"
@@ -54,6 +53,7 @@ type DevOptions struct {
 // Playground is what `sallyport dev` tells about itself.
 type Playground struct {
 	URL      string       `json:"url"`
+	SignIn   string       `json:"sign_in"`
 	Inbox    string       `json:"inbox"`
 	Client   string       `json:"client_id"`
 	Console  string       `json:"console_client_id"`
@@ -206,11 +206,13 @@ func newPlayground(base string) Playground {
 	post := func(path, body string) string {
 		return "curl -s " + base + path + " -H 'Content-Type: application/json' -d '" + body + "'"
 	}
+	// An empty cookie file has curl keep cookies while it follows.
+	follow := func(path string) string { return "curl -sL -b '' '" + base + path + "'" }
 	login := func(email, password, app string) string {
 		return post("/auth/login", `{"email":"`+email+`","password":"`+password+`","app_id":"`+app+`"}`)
 	}
 	return Playground{
-		URL: base, Inbox: base + dev.Path, Client: devClient, Console: devConsole,
+		URL: base, SignIn: base + "/login?app_id=" + devClient + "&redirect_uri=" + base + dev.AppPath, Inbox: base + dev.Path, Client: devClient, Console: devConsole,
 		Users: []PlayUser{
 			{devUser, devPassword, "a user of the client Demo"},
 			{devOperator, devOperatorPass, "an operator: an administrator of the client Console"},
@@ -221,7 +223,11 @@ func newPlayground(base string) Playground {
 			{"Sign up", post("/auth/signup", `{"email":"new@example.com","password":"a-password-of-yours","display_name":"New Person","app_id":"`+devClient+`"}`)},
 			{"Have a magic link mailed", post("/auth/magic-link/request", `{"email":"`+devUser+`","app_id":"`+devClient+`"}`)},
 			{"Read that mail as soon as it is there; it holds the link", "curl -s '" + base + dev.Path + "/wait?to=" + devUser + "'"},
+			{"Sign in with a provider (Keymaster API; in a browser you pick who you are)",
+				follow("/oauth/google/start?app_id=" + devClient + "&redirect_uri=" + base + dev.AppPath)},
 			{"Get a token for the client itself (Keymaster API)", "curl -s " + base + "/auth/token -d grant_type=client_credentials -d client_id=" + devClient + " -d client_secret=" + devClientSecret + " -d scope=users:read"},
+			{"Sign in with GitHub (HackIllinois API)", "code=$(" + follow("/hackillinois/auth/github/?redirect_uri="+base+dev.AppPath+"/code") + "); " +
+				"curl -s " + base + `/hackillinois/auth/code/github/ -d "{\"code\":\"$code\"}"`},
 			{"Read what the OpenID provider can do", "curl -s " + base + "/.well-known/openid-configuration"},
 			{"Sign in to a terminal: open verification_uri_complete in a browser", "curl -s " + base + "/oauth2/device_authorization -d client_id=" + devTerminal + " -d 'scope=openid profile email'"},
 			{"Get a token for the client itself (OAuth)", "curl -s " + base + "/oauth2/token -u " + devClient + ":" + devClientSecret + " -d grant_type=client_credentials -d scope=reports"},
@@ -237,7 +243,7 @@ func (p Playground) Text() string {
 	for _, u := range p.Users {
 		fmt.Fprintf(&b, "  %-22s  password %s  (%s)\n", u.Email, u.Password, u.About)
 	}
-	fmt.Fprintf(&b, "\n  Sign-in page  %s/login?app_id=%s&redirect_uri=%s\n", p.URL, p.Client, devRedirect)
+	fmt.Fprintf(&b, "\n  Sign-in page  %s\n", p.SignIn)
 	fmt.Fprintf(&b, "  Mail inbox    %s\n", p.Inbox)
 	for _, c := range p.Commands {
 		fmt.Fprintf(&b, "\n# %s\n%s\n", c.About, c.Shell)

@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
+	"time"
 
+	"sallyport/internal/client"
 	"sallyport/internal/db"
 	"sallyport/internal/oauth"
 	"sallyport/internal/resource"
+	"sallyport/internal/surface/hackillinois"
 )
 
 // settings are the surfaces' lines of the resource file, which may be applied
@@ -40,3 +43,34 @@ func (s *settings) oauth() oauth.Settings {
 		Registration: o.Registration, ClientDocuments: o.ClientDocuments != nil && *o.ClientDocuments, Scopes: o.Scopes, Resources: o.Resources,
 	}
 }
+
+// hackIllinois are those of the surface hackillinois. Without a client it is
+// switched off.
+func (s *settings) hackIllinois() hackillinois.Settings {
+	h := s.kept.Load().HackIllinois
+	if h == nil {
+		return hackillinois.Settings{}
+	}
+	out := hackillinois.Settings{
+		Client: client.ID(h.Client), Upstreams: map[string]string{}, PassThrough: h.PassThrough, LinkedInLegacy: h.LinkedIn == "legacy",
+		RenewWithin: h.RenewFor.D(), Impersonation: on(h.Impersonation), AnyRole: h.AnyRole,
+		StaffDomain: h.StaffDomain, StaffHosted: h.HostedDomain, Admins: h.Admins, GrantBy: h.GrantBy, KeepGrants: !on(h.DropGrants),
+	}
+	for name, key := range map[string]string{"github": h.Upstreams.GitHub, "google": h.Upstreams.Google, "linkedin": h.Upstreams.LinkedIn} {
+		if key != "" {
+			out.Upstreams[name] = key
+		}
+	}
+	if h.Login == "pass_through" {
+		out.PassThrough = hackillinois.Providers
+	}
+	// Its day is the last one.
+	if day, err := time.Parse(time.DateOnly, h.LegacyTokensUntil); err == nil {
+		out.LegacyUntil = day.AddDate(0, 0, 1)
+	}
+	return out
+}
+
+// on reads a choice that an older file may have left open: on is the default of
+// all of them.
+func on(choice *bool) bool { return choice == nil || *choice }

@@ -12,6 +12,7 @@ import (
 	"sallyport/internal/self"
 	"sallyport/internal/signin"
 	"sallyport/internal/surface/dev"
+	"sallyport/internal/surface/hackillinois"
 	"sallyport/internal/surface/keymaster"
 	"sallyport/internal/surface/oidc"
 	"sallyport/internal/surface/pages"
@@ -60,12 +61,17 @@ func (s *Server) surfaces(c cores, inbox *dev.Inbox) ([]surface, error) {
 		Cookie: keymaster.Cookie, ClientCert: s.cfg.ClientCert, Message: pg.Message,
 	}
 	pg.Reply = op.Reply
+	hack := &hackillinois.API{
+		SignIn: c.signIn, Self: c.self, Admin: c.admin, Keys: s.keys.Ring, Tokens: km.Tokens, Now: s.now, Log: s.log,
+		Issuers: issuers(s.cfg), Settings: s.settings.hackIllinois,
+	}
 	// The provider once more below the path that Snooplytics' contract gives it.
 	below := *op
 	below.Prefix = "/api/auth"
 	all := []surface{
 		{name: "oidc", routes: slices.Concat(op.Routes(), below.Routes()), notFound: pg.NotFound, notAllowed: pg.MethodNotAllowed, crash: pg.Crash, own: true, first: true},
 		{name: "keymaster", routes: km.Routes(), notFound: km.NotFound, notAllowed: km.MethodNotAllowed, crash: km.Crash, with: []string{"pages"}},
+		{name: "hackillinois", routes: hack.Routes(), alone: hack.Alone(), whole: true, notFound: hack.NotFound, notAllowed: hack.MethodNotAllowed, crash: hack.Crash},
 		{name: "pages", routes: pg.Routes(), notFound: pg.NotFound, notAllowed: pg.MethodNotAllowed, crash: pg.Crash, own: true},
 	}
 	if inbox != nil {
