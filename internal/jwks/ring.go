@@ -43,6 +43,7 @@ type snapshot struct {
 	active    map[place]Key
 	shared    map[client.ID][]Key
 	documents [1 << len(asymmetric)]document
+	own       map[client.ID]document // of clients with keys of their own, theirs first
 }
 
 // asymmetric are the algorithms with a public half; a bit for each selects a
@@ -54,7 +55,7 @@ var asymmetric = [...]string{RS256, ES256, EdDSA}
 func (r *Ring) Set(keys []Key, now time.Time) {
 	r.setting.Lock()
 	defer r.setting.Unlock()
-	s := &snapshot{version: 1, byID: map[string]Key{}, active: map[place]Key{}, shared: map[client.ID][]Key{}}
+	s := &snapshot{version: 1, byID: map[string]Key{}, active: map[place]Key{}, shared: map[client.ID][]Key{}, own: map[client.ID]document{}}
 	for _, k := range keys {
 		if k.live(now) {
 			s.keys = append(s.keys, k)
@@ -82,7 +83,12 @@ func (r *Ring) Set(keys []Key, now time.Time) {
 		}
 	}
 	for mask := range s.documents {
-		s.documents[mask] = publish(s.keys, mask)
+		s.documents[mask] = publish(s.keys, mask, "")
+	}
+	for _, k := range s.keys {
+		if _, made := s.own[k.ClientID]; !made && k.ClientID != "" && order(k) >= 0 {
+			s.own[k.ClientID] = publish(s.keys, len(s.documents)-1, k.ClientID)
+		}
 	}
 	r.current.Store(s)
 }
@@ -93,15 +99,23 @@ func same(a, b Key) bool {
 	return a.ID == b.ID && a.State == b.State && a.ClientID == b.ClientID && a.ExpiresAt.Equal(b.ExpiresAt)
 }
 
-// publish writes the key set of the algorithms whose bits are in mask. Server
-// keys only: a client's are its own affair, and a symmetric one never has a
-// public form.
-func publish(keys []Key, mask int) document {
+// publish writes the key set of the algorithms whose bits are in mask: server
+// keys, and before them those of client c, if it has any. A symmetric one never
+// has a public form.
+func publish(keys []Key, mask int, c client.ID) document {
 	set := struct {
 		Keys []jwk `json:"keys"`
 	}{[]jwk{}}
+	mine := func(k Key) int {
+		if k.ClientID != "" {
+			return 0
+		}
+		return 1
+	}
+	keys = slices.Clone(keys)
+	slices.SortStableFunc(keys, func(a, b Key) int { return cmp.Compare(mine(a), mine(b)) })
 	for _, k := range keys {
-		if bit := slices.Index(asymmetric[:], k.Alg); bit < 0 || mask&(1<<bit) == 0 || k.ClientID != "" {
+		if bit := order(k); bit < 0 || mask&(1<<bit) == 0 || k.ClientID != "" && k.ClientID != c {
 			continue
 		}
 		if j, err := publicJWK(k); err == nil {
@@ -124,15 +138,14 @@ func (r *Ring) Version() uint64 {
 	return 0
 }
 
-// Active returns the key that signs with alg for a client: the client's own if
-// it has one, else, for an asymmetric algorithm, the server's. c may be empty.
-// Fails with ErrNoKey.
+// Active returns the key that signs with alg for a client: for HS256 the secret
+// that it shares with us, else the server's. c may be empty. Fails with ErrNoKey.
 func (r *Ring) Active(alg string, c client.ID) (Key, error) {
 	s := r.current.Load()
 	if s == nil {
 		return Key{}, ErrNoKey
 	}
-	if k, ok := s.active[place{alg, c}]; ok {
+	if k, ok := s.active[place{alg, c}]; ok && (alg == HS256 || c == "") {
 		return k, nil
 	}
 	if k, ok := s.active[place{alg, ""}]; ok {
@@ -173,11 +186,45 @@ func (r *Ring) Document(algs ...string) (body []byte, etag string) {
 	}
 	s := r.current.Load()
 	if s == nil {
-		d := publish(nil, 0)
+		d := publish(nil, 0, "")
 		return d.body, d.etag
 	}
 	d := s.documents[mask]
 	return d.body, d.etag
+}
+
+// Own is Active for an API that signs with keys of the client's own: the server's
+// only where it has none. Its tokens verify with DocumentOf.
+func (r *Ring) Own(alg string, c client.ID) (Key, error) {
+	if s := r.current.Load(); s != nil {
+		if k, ok := s.active[place{alg, c}]; ok {
+			return k, nil
+		}
+	}
+	return r.Active(alg, c)
+}
+
+// DocumentOf is Document with the keys of a client's own first.
+func (r *Ring) DocumentOf(c client.ID) (body []byte, etag string) {
+	if s := r.current.Load(); s != nil {
+		if d, ok := s.own[c]; ok {
+			return d.body, d.etag
+		}
+	}
+	return r.Document()
+}
+
+// KeysOf returns the asymmetric keys of a client's own, the one that signs first.
+func (r *Ring) KeysOf(c client.ID) []Key {
+	var all []Key
+	if s := r.current.Load(); s != nil && c != "" {
+		for _, k := range s.keys {
+			if k.ClientID == c && order(k) >= 0 {
+				all = append(all, k)
+			}
+		}
+	}
+	return all
 }
 
 // order is a key's place among those of its state.

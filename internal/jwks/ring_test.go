@@ -84,7 +84,7 @@ func TestEmptyRing(t *testing.T) {
 	}
 }
 
-func TestActiveIsTheClientsOwnFirst(t *testing.T) {
+func TestClientsOwnKeySignsWhereItIsAskedFor(t *testing.T) {
 	g := generated(t, ES256, ES256, ES256)
 	server, next, own := stored(g[0], Active, ""), stored(g[1], Next, ""), stored(g[2], Active, "a")
 	shared := Key{ID: "shared", Alg: HS256, ClientID: "b", State: Active}.withPrivate([]byte(strings.Repeat("s", 32)))
@@ -95,13 +95,27 @@ func TestActiveIsTheClientsOwnFirst(t *testing.T) {
 		c    client.ID
 		want string
 	}{
-		{ES256, "", server.ID}, {ES256, "b", server.ID}, {ES256, "a", own.ID},
+		{ES256, "", server.ID}, {ES256, "b", server.ID}, {ES256, "a", server.ID},
 		{HS256, "b", "shared"}, {HS256, "a", ""}, {HS256, "", ""}, {EdDSA, "", ""},
 	} {
 		k, err := ring.Active(c.alg, c.c)
 		if k.ID != c.want || (err == nil) != (c.want != "") {
 			t.Errorf("Active(%s, %q) = %q, %v; want %q", c.alg, c.c, k.ID, err, c.want)
 		}
+	}
+	for c, want := range map[client.ID]string{"": server.ID, "a": own.ID, "b": server.ID} {
+		if k, err := ring.Own(ES256, c); err != nil || k.ID != want {
+			t.Errorf("Own(ES256, %q) = %q, %v; want %q", c, k.ID, err, want)
+		}
+	}
+	if got := ring.KeysOf("a"); len(got) != 1 || got[0].ID != own.ID || len(ring.KeysOf("b")) != 0 || len(ring.KeysOf("")) != 0 {
+		t.Errorf("KeysOf: got %v, %v, %v", got, ring.KeysOf("b"), ring.KeysOf(""))
+	}
+	mine, _ := ring.DocumentOf("a")
+	all, _ := ring.Document()
+	others, _ := ring.DocumentOf("b")
+	if at := bytes.Index(mine, []byte(own.ID)); at < 0 || at > bytes.Index(mine, []byte(server.ID)) || bytes.Contains(all, []byte(own.ID)) || !bytes.Equal(all, others) {
+		t.Errorf("documents:\nof a %s\nof all %s\nof b %s", mine, all, others)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
 	"sallyport/internal/onetime"
+	"sallyport/internal/org"
 	"sallyport/internal/token"
 )
 
@@ -59,6 +60,20 @@ func (c *Core) clientOf(ctx context.Context, tx *db.Tx, ref ClientRef) (client.I
 		}
 	}
 	return "", db.ErrNotFound
+}
+
+// ClientOfHost is the application that answers on a host which its organization
+// has shown to be its own, "" for none.
+func (c *Core) ClientOfHost(ctx context.Context, host string) (client.ID, error) {
+	var id client.ID
+	err := c.read(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+		id, err = org.ClientOf(ctx, tx, host)
+		return err
+	})
+	if errors.Is(err, db.ErrNotFound) {
+		return "", nil
+	}
+	return id, err
 }
 
 // CheckEmailIn asks what is known of an address. Limits are the surface's.
