@@ -296,9 +296,7 @@ func (c *Core) newcomer(ctx context.Context, tx *db.Tx, cl client.Client, p upst
 		}
 	}
 	u := newUser(email, named(p), "", c.Now())
-	if p.GivenName != "" || p.FamilyName != "" {
-		u.GivenName, u.FamilyName = p.GivenName, p.FamilyName
-	}
+	u.GivenName, u.FamilyName = p.GivenName, p.FamilyName // what stands in for a name is none
 	u.EmailVerified = email != "" && p.EmailTrusted
 	u, err := c.create(ctx, tx, cl, u, a.up.Key, "", a.visitor)
 	if fault.Is(err, fault.AccountExists) {

@@ -62,17 +62,17 @@ func (c *Core) ExchangeUpstream(ctx context.Context, in ExchangeIn) (Returned, e
 	return out, err
 }
 
-// firstSight counts the attempt, and refuses a code that was seen.
+// firstSight counts the attempt, and refuses a code that was seen: that counts, too.
 func (c *Core) firstSight(ctx context.Context, seen limit.Rule, count []limit.Rule) error {
-	return c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+	return c.write(ctx, func(ctx context.Context, tx *db.Tx) (*fault.Error, error) {
 		if err := takeIn(ctx, tx, c.Now(), count...); err != nil {
-			return err
+			return nil, err
 		}
 		err := takeIn(ctx, tx, c.Now(), seen)
 		if fault.Is(err, fault.RateLimited) {
-			return &fault.Error{Code: fault.UpstreamFailed, Err: &upstream.Failure{Reason: upstream.ErrInvalidGrant, Detail: "the code came before"}}
+			return &fault.Error{Code: fault.UpstreamFailed, Err: &upstream.Failure{Reason: upstream.ErrInvalidGrant, Detail: "the code came before"}}, nil
 		}
-		return err
+		return nil, err
 	})
 }
 
