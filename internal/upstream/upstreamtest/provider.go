@@ -77,7 +77,7 @@ func (f *Fake) answer(q url.Values, id string, deny bool) (back string, form url
 		return "", nil, "unknown client"
 	}
 	redirect, err := url.Parse(q.Get("redirect_uri"))
-	if err != nil || !redirect.IsAbs() {
+	if err != nil || !redirect.IsAbs() && redirect.String() != "postmessage" { // Google's popup has no redirect URI
 		return "", nil, "no redirect URI"
 	}
 	i := slices.IndexFunc(f.people, func(p Person) bool { return id == "" || p.ID == id })
