@@ -67,6 +67,10 @@ const (
 	GrantTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange" //nolint:gosec // a name, and no credential
 )
 
+// ScopeUpstream lets a client fetch the tokens that Policy.KeepUpstreamTokens
+// keeps; like any other, it must be among the client's Scopes.
+const ScopeUpstream = "upstream_token"
+
 // OAuth is what only the provider asks of a client. The names are those of the
 // registered client metadata (RFC 7591, OpenID Connect Registration 1.0), and
 // the zero value is their default but where a comment says otherwise.

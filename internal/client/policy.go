@@ -56,6 +56,9 @@ const (
 // for the proof from going out with the sign-up. ResetVerified mails links to a
 // new password to proved addresses only. StrictCSRF wants a token even of pages
 // whose origin is allowed.
+//
+// KeepUpstreamTokens keeps the tokens that an upstream gives at a sign-in, sealed,
+// for the client to fetch.
 type Policy struct {
 	RedirectURIs           []string       `json:"redirect_uris,omitempty"`
 	PostLogoutRedirectURIs []string       `json:"post_logout_redirect_uris,omitempty"`
@@ -84,6 +87,7 @@ type Policy struct {
 	PKCE                   string         `json:"pkce,omitempty"`
 	JWKSURI                string         `json:"jwks_uri,omitempty"`
 	BackchannelLogoutURI   string         `json:"backchannel_logout_uri,omitempty"`
+	KeepUpstreamTokens     bool           `json:"keep_upstream_tokens,omitempty"`
 	OAuth                  OAuth          `json:"oauth,omitzero"`
 	Branding               Branding       `json:"branding,omitzero"`
 	Notifications          bool           `json:"notifications,omitempty"`

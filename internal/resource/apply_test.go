@@ -370,6 +370,7 @@ var roomsPolicy = client.Policy{
 		Cookie: &client.Cookie{Name: "am_refresh", SameSite: "none"},
 	},
 	MagicLinkExisting: true, MagicLinkNewest: true, Accounts: true, VerifiedEmail: true, VerifyLater: true, ResetVerified: true, StrictCSRF: true,
+	KeepUpstreamTokens: true, OAuth: client.OAuth{Scopes: []string{client.ScopeUpstream}},
 	PKCE: client.PKCEPlain, Roles: client.Roles{Available: []string{"user", "manager", "admin"}, Default: []string{"user"}},
 	Branding: client.Branding{Color: client.DefaultColor, LogoHeight: client.DefaultLogoHeight},
 }

@@ -12,6 +12,7 @@ import (
 	"sallyport/internal/db"
 	"sallyport/internal/jwks"
 	"sallyport/internal/secret"
+	"sallyport/internal/upstream"
 )
 
 func (d *differ) client(path string, cl *Client) {
@@ -49,6 +50,11 @@ func (d *differ) client(path string, cl *Client) {
 		if plain {
 			if err := client.Update(ctx, tx, next, d.now); err != nil {
 				return err
+			}
+			if was.Policy.KeepUpstreamTokens && !next.Policy.KeepUpstreamTokens {
+				if err := upstream.ForgetOf(ctx, tx, next.ID); err != nil {
+					return err
+				}
 			}
 			if err := d.clientUpdated(ctx, tx, was, next, names(c.Fields)); err != nil {
 				return err
@@ -251,6 +257,7 @@ func clientAttrs(cl client.Client) []attr {
 		{"links.verify_email", c.Links.VerifyEmail},
 		{"links.invite", c.Links.Invite},
 		{"magic_link_button", yesNo(c.MagicLinkButton)},
+		{"keep_upstream_tokens", yesNo(c.KeepUpstreamTokens)},
 		{"roles.available", joined(c.Roles.Available)},
 		{"roles.default", joined(c.Roles.Default)},
 		{"grants", joined(c.Grants)},

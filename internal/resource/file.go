@@ -56,6 +56,7 @@ type Client struct {
 	Audience               string         `yaml:"audience,omitempty"`
 	Links                  Links          `yaml:"links,omitempty"`
 	MagicLinkButton        bool           `yaml:"magic_link_button,omitempty"`
+	KeepUpstreamTokens     bool           `yaml:"keep_upstream_tokens,omitempty"`
 	Conduct                `yaml:",inline"`
 	Roles                  Roles    `yaml:"roles"`
 	Grants                 []string `yaml:"grants,omitempty"`

@@ -134,6 +134,9 @@ func (c *checker) provider(path string, cl *Client) {
 	c.oneOf(path+".consent", o.Consent, client.ConsentRequired, client.ConsentImplicit)
 	c.oneOf(path+".application_type", o.ApplicationType, "web", "native")
 	c.scopes(path+".scopes", o.Scopes)
+	if takes := slices.Contains(o.Scopes, client.ScopeUpstream); takes != cl.KeepUpstreamTokens {
+		c.warn(path+".keep_upstream_tokens", "tokens of upstreams are kept with keep_upstream_tokens and fetched with the scope %s: one is of no use without the other", client.ScopeUpstream)
+	}
 	if (o.RequireSignedRequest || o.RequestObjectAlg != "") && !keys {
 		c.wrong(path, "signed requests need jwks or jwks_uri")
 	}

@@ -294,6 +294,8 @@ clients:
     verify_later: true
     reset_verified: true
     strict_csrf: true
+    keep_upstream_tokens: true
+    scopes: [upstream_token]
   - key: acme-console
     name: Acme's console
     tenant: acme

@@ -10,6 +10,7 @@ import (
 
 	"sallyport/internal/db"
 	"sallyport/internal/db/dbtest"
+	"sallyport/internal/identity"
 	"sallyport/internal/upstream"
 	"sallyport/internal/yaml"
 )
@@ -237,4 +238,41 @@ upstreams: [{key: google, kind: google, client_id: x, client_secret: s}]
 	if mistakes, warnings := parsed(t, text, true); mistakes != "" || warnings != want {
 		t.Errorf("mistakes:\n%s\nwarnings:\n%s\nwant:\n%s", mistakes, warnings, want)
 	}
+}
+
+// A client that no longer wants tokens kept has none kept; one that asks for half
+// of what it takes is told.
+func TestKeptTokensGoWithTheWish(t *testing.T) {
+	t.Parallel()
+	_, warnings := parsed(t, `clients:
+  - {key: a, name: A, keep_upstream_tokens: true}
+  - {key: b, name: B, scopes: [upstream_token]}
+  - {key: c, name: C, scopes: [upstream_token], keep_upstream_tokens: true}
+`, true)
+	if n := strings.Count(warnings, "keep_upstream_tokens: tokens of upstreams"); n != 2 {
+		t.Errorf("%d warnings:\n%s", n, warnings)
+	}
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		s := upstreamStage(t, d)
+		const text = upstreams + `clients: [{key: app, name: App, methods: [google], scopes: [upstream_token], keep_upstream_tokens: true}]
+users: [{email: jane@example.com, email_verified: true, display_name: Jane Doe}]
+`
+		s.apply(text, Options{})
+		jane := s.user("jane@example.com").ID
+		s.write(func(ctx context.Context, tx *db.Tx) error {
+			p := upstream.Profile{Upstream: "google", Issuer: "https://accounts.google.com", Subject: "1", Tokens: upstream.Tokens{Access: "at"}}
+			if err := identity.AddLink(ctx, tx, identity.Link{Issuer: p.Issuer, Subject: p.Subject, UserID: jane, Upstream: "google"}); err != nil {
+				return err
+			}
+			return upstream.Keep(ctx, tx, s.Key, s.byKey("app"), jane, p, s.Now())
+		})
+		s.apply(strings.Replace(text, "name: App", "name: My app", 1), Options{})
+		if n := s.count("kept_tokens"); n != 1 {
+			t.Errorf("%d sets of tokens after another change", n)
+		}
+		s.apply(strings.Replace(text, ", keep_upstream_tokens: true", "", 1), Options{})
+		if n := s.count("kept_tokens"); n != 0 {
+			t.Errorf("%d sets of tokens that nobody wants", n)
+		}
+	})
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -65,13 +66,15 @@ func (b *Broker) Close() {
 // single-use, bound to the browser, and what the caller finds the Attempt by.
 // LoginHint may be empty. Again asks for the person to choose or prove an
 // account anew where the provider knows how. Legacy is LinkedIn as it was before
-// OpenID Connect, for applications that still have its scopes.
+// OpenID Connect, for applications that still have its scopes. Offline asks for a
+// refresh token, too, for tokens that are to be kept.
 type Start struct {
 	RedirectURI string
 	State       string
 	LoginHint   string
 	Again       bool
 	Legacy      bool
+	Offline     bool
 }
 
 // Attempt is what has to be known when the answer comes; it is kept, as JSON,
@@ -158,6 +161,9 @@ func (u Upstream) ask(q url.Values, s Start) {
 	if s.Again && again != "" {
 		q.Set("prompt", again)
 	}
+	if s.Offline {
+		u.askOffline(q)
+	}
 }
 
 // AuthorizationURL is where to send a browser whose answer does not come to us,
@@ -178,6 +184,26 @@ func (b *Broker) AuthorizationURL(ctx context.Context, u Upstream, redirectURI s
 		return "", err
 	}
 	return withQuery(endpoint, q), nil
+}
+
+// askOffline asks for a refresh token. Apple and AuthKit give one unasked, GitHub
+// and OAuth 2.0 servers as the application is registered there. Google and, by
+// OpenID Connect Core §11, others give one only with a consent, so that each
+// sign-in asks for it.
+func (u Upstream) askOffline(q url.Values) {
+	switch u.Kind {
+	case Google:
+		q.Set("access_type", "offline")
+		q.Set("prompt", strings.TrimSpace(q.Get("prompt")+" consent"))
+	case Microsoft, Okta, OIDC:
+		if scope := strings.Fields(q.Get("scope")); !slices.Contains(scope, "offline_access") {
+			q.Set("scope", strings.Join(append(scope, "offline_access"), " "))
+		}
+		if u.Kind == OIDC {
+			q.Set("prompt", strings.TrimSpace(q.Get("prompt")+" consent"))
+		}
+	case GitHub, LinkedIn, Apple, WorkOS, OAuth2:
+	}
 }
 
 func (b *Broker) authorizationEndpoint(ctx context.Context, u Upstream) (string, error) {

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"sallyport/internal/secret"
 )
@@ -70,7 +71,7 @@ func (b *Broker) workOSUser(ctx context.Context, u Upstream, x Exchange) (Profil
 		} `json:"impersonator"`
 	}
 	err := b.workOSRedeem(ctx, u, "/user_management/authenticate", map[string]string{
-		"code": x.Code, "code_verifier": x.Verifier, "ip_address": x.Visitor.IP, "user_agent": x.Visitor.UserAgent,
+		"grant_type": "authorization_code", "code": x.Code, "code_verifier": x.Verifier, "ip_address": x.Visitor.IP, "user_agent": x.Visitor.UserAgent,
 	}, &res)
 	if err != nil {
 		return Profile{}, err
@@ -83,7 +84,7 @@ func (b *Broker) workOSUser(ctx context.Context, u Upstream, x Exchange) (Profil
 		return Profile{}, during(AtToken, fail(ErrLies, "an access token of somebody else"))
 	}
 	p := Profile{Issuer: u.Issuer(), Subject: res.User.ID, Picture: string(res.User.Picture), Locale: string(res.User.Locale), Organization: string(res.Organization),
-		Session: c.Session, Roles: c.Roles, Tokens: Tokens{Access: secret.Value(res.Access), Refresh: secret.Value(res.Refresh)}}
+		Session: c.Session, Roles: c.Roles, Tokens: Tokens{Access: secret.Value(res.Access), Refresh: secret.Value(res.Refresh), ExpiresAt: c.expiresAt()}}
 	if c.Role != "" && len(p.Roles) == 0 {
 		p.Roles = []string{string(c.Role)}
 	}
@@ -98,11 +99,14 @@ func (b *Broker) workOSUser(ctx context.Context, u Upstream, x Exchange) (Profil
 // workOSClaims are those of an access token of AuthKit. Its issuer is WorkOS or
 // a domain of the customer's: whose it is, the keys say, which are of one client.
 type workOSClaims struct {
-	Subject string `json:"sub"`
-	Session string `json:"sid"`
-	Role    word   `json:"role"`
-	Roles   words  `json:"roles"`
+	Subject string  `json:"sub"`
+	Session string  `json:"sid"`
+	Expires float64 `json:"exp"`
+	Role    word    `json:"role"`
+	Roles   words   `json:"roles"`
 }
+
+func (c workOSClaims) expiresAt() time.Time { return time.Unix(int64(c.Expires), 0).UTC() }
 
 func (b *Broker) workOSToken(ctx context.Context, u Upstream, raw string) (c workOSClaims, err error) {
 	jwt, err := b.verifySigned(ctx, u.workOSBase()+"/sso/jwks/"+url.PathEscape(u.Settings.ClientID), []string{"RS256"}, raw, nil)
@@ -139,7 +143,7 @@ func (b *Broker) workOSProfile(ctx context.Context, u Upstream, x Exchange) (Pro
 			Groups       words  `json:"groups"`
 		} `json:"profile"`
 	}
-	if err := b.workOSRedeem(ctx, u, "/sso/token", map[string]string{"code": x.Code}, &res); err != nil {
+	if err := b.workOSRedeem(ctx, u, "/sso/token", map[string]string{"grant_type": "authorization_code", "code": x.Code}, &res); err != nil {
 		return Profile{}, err
 	}
 	from := res.Profile
@@ -160,10 +164,24 @@ func (b *Broker) workOSProfile(ctx context.Context, u Upstream, x Exchange) (Pro
 	return p, nil
 }
 
-// workOSRedeem makes WorkOS' code exchange, JSON both ways. Members that are
-// empty are left out.
+// workOSRenew is AuthKit's alone: SSO gives no refresh tokens.
+func (b *Broker) workOSRenew(ctx context.Context, u Upstream, refresh secret.Value) (Tokens, error) {
+	var res struct {
+		Access  string `json:"access_token"`
+		Refresh string `json:"refresh_token"`
+	}
+	err := b.workOSRedeem(ctx, u, "/user_management/authenticate", map[string]string{"grant_type": "refresh_token", "refresh_token": refresh.Reveal()}, &res)
+	if err != nil {
+		return Tokens{}, err
+	}
+	c, err := b.workOSToken(ctx, u, res.Access)
+	return Tokens{Access: secret.Value(res.Access), Refresh: secret.Value(res.Refresh), ExpiresAt: c.expiresAt()}, err
+}
+
+// workOSRedeem has WorkOS give tokens, JSON both ways. Members that are empty are
+// left out.
 func (b *Broker) workOSRedeem(ctx context.Context, u Upstream, path string, in map[string]string, out any) error {
-	in["grant_type"], in["client_id"], in["client_secret"] = "authorization_code", u.Settings.ClientID, u.Secret.Reveal()
+	in["client_id"], in["client_secret"] = u.Settings.ClientID, u.Secret.Reveal()
 	for name, value := range in {
 		if value == "" {
 			delete(in, name)
