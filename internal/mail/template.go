@@ -28,11 +28,12 @@ const (
 	FactorChanged   Template = "factor_changed"   // Change; Link, optional
 	OperatorSetup   Template = "operator_setup"   // Link; Minutes
 	AccountExists   Template = "account_exists"   // Link, optional: where to sign in
+	AccountInvite   Template = "account_invite"   // Link; Org, Inviter, optional; Minutes
 	LinkChanged     Template = "link_changed"     // Change; Upstream; Link, optional
 )
 
 // Templates is every template there is.
-var Templates = []Template{MagicLink, ResetPassword, PasswordChanged, VerifyEmail, Invite, Approved, FactorChanged, OperatorSetup, AccountExists, LinkChanged}
+var Templates = []Template{MagicLink, ResetPassword, PasswordChanged, VerifyEmail, Invite, Approved, FactorChanged, OperatorSetup, AccountExists, AccountInvite, LinkChanged}
 
 // Change says what happened to a second factor, or to a link.
 type Change string
@@ -62,6 +63,7 @@ type Data struct {
 	Code       string `json:"code,omitempty"`
 	Name       string `json:"name,omitempty"`    // of the recipient
 	Inviter    string `json:"inviter,omitempty"` // name or address
+	Org        string `json:"org,omitempty"`     // name of an organization
 	Minutes    int    `json:"minutes,omitempty"` // how long link and code work; 0: not said
 	Change     Change `json:"change,omitempty"`
 	Upstream   string `json:"upstream,omitempty"` // title of an upstream
@@ -118,7 +120,7 @@ func Render(t Template, d Data) (Message, error) {
 		d.ClientName = "Sallyport"
 	}
 	d.Name, d.Inviter, d.Code = person(d.Name), inviter(d.Inviter), oneLine(d.Code)
-	d.Upstream = oneLine(d.Upstream)
+	d.Upstream, d.Org = oneLine(d.Upstream), person(d.Org)
 
 	p := page{Link: htmltemplate.URL(d.Link), //nolint:gosec // checkLink has taken its scheme; the template still escapes the rest
 		Code: d.Code, ClientName: d.ClientName}

@@ -68,6 +68,8 @@ func TestTemplatesSayWhatTheyShould(t *testing.T) {
 		{LinkChanged, Data{Change: LinkRemoved, Upstream: "Google"}, []string{"Google no longer signs you in"}, nil},
 		{LinkChanged, Data{Change: LinkAdded}, []string{"an account that you have elsewhere"}, nil},
 		{OperatorSetup, full, []string{"operator of Demo"}, nil},
+		{AccountInvite, Data{ClientName: "Demo", Org: "Acme", Inviter: "Bob", Minutes: 7 * 24 * 60}, []string{"Bob invites you to join Acme at Demo.", "7 days"}, nil},
+		{AccountInvite, Data{Org: "win at evil.example now"}, []string{"You are invited to join Sallyport."}, []string{"evil"}},
 		{AccountExists, full, []string{"already"}, []string{"Jane"}},
 	} {
 		m := render(t, c.tm, c.d)
@@ -95,6 +97,7 @@ func TestTemplatesEscape(t *testing.T) {
 		Name:       "Jane\r\nBcc: x <img src=x>\n\nBody\u202e",
 		Inviter:    "see https://evil.example/ now",
 		Upstream:   "Corp\r\n\n<b>Body</b>\u202e",
+		Org:        "Acme\r\nBcc: x <img src=x>\n\nBody\u202e",
 	}
 	for _, tm := range Templates {
 		m := render(t, tm, evil)

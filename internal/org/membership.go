@@ -140,6 +140,15 @@ func Prefer(ctx context.Context, tx *db.Tx, m Membership) error {
 	return err
 }
 
+// Preferred is the membership that a user prefers, "" for none.
+func Preferred(ctx context.Context, tx *db.Tx, u identity.UserID) (MembershipID, error) {
+	id, err := db.One(ctx, tx, db.Text, `SELECT membership_id FROM preferred_memberships WHERE user_id = $1`, u)
+	if errors.Is(err, db.ErrNotFound) {
+		err = nil
+	}
+	return MembershipID(id), err
+}
+
 // Own founds an organization of a user's own below a tenant, if there is one, and
 // if they are a member of none; it reports whether it did.
 func Own(ctx context.Context, tx *db.Tx, u identity.UserID, t client.TenantID, now time.Time) (Seat, bool, error) {

@@ -1,0 +1,161 @@
+package self
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"time"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/client"
+	"sallyport/internal/db"
+	"sallyport/internal/fault"
+	"sallyport/internal/identity"
+	"sallyport/internal/invite"
+	"sallyport/internal/job"
+	"sallyport/internal/limit"
+	"sallyport/internal/mail"
+	"sallyport/internal/org"
+	"sallyport/internal/wire"
+)
+
+// AccountInviteLifetime is how long an invitation to an account is good for
+// (contract accountmaker §2.5).
+const AccountInviteLifetime = 7 * 24 * time.Hour
+
+// InviteAccountIn invites an address to an account. ClientID is the application
+// that the invited person comes into. Page is the absolute URL of ours that takes
+// the secret as "token"; the application's own comes first.
+type InviteAccountIn struct {
+	ClientID client.ID
+	Account  org.ID
+	Email    string
+	Role     org.Role
+	Page     string
+	Limits   []limit.Rule
+}
+
+// InviteToAccount mails an invitation to an account. Its secret goes to the mailbox
+// and to nobody else, whether there is a user or not: it signs in whoever has it.
+// Owners invite to every role, admins to those below it.
+func (c *Core) InviteToAccount(ctx context.Context, who Caller, in InviteAccountIn) (invite.Invite, error) {
+	var out invite.Invite
+	email, err := identity.NormalizeEmail(in.Email)
+	if err != nil {
+		return out, &fault.Error{Code: fault.EmailInvalid, Field: "email", Err: err}
+	}
+	rules := append([]limit.Rule{{Name: "self.invite", Key: string(who.UserID), N: 50, Per: time.Hour}}, in.Limits...)
+	err = c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		me, s, err := seatAs(ctx, tx, who, in.Account, org.Admin)
+		if err != nil {
+			return err
+		}
+		if err := mayGive(s, in.Role); err != nil {
+			return err
+		}
+		if err := takeAll(ctx, tx, c.Now(), rules); err != nil {
+			return err
+		}
+		cl, err := client.ByID(ctx, tx, in.ClientID)
+		if errors.Is(err, db.ErrNotFound) || err == nil && !cl.Active {
+			return fault.New(fault.ClientUnknown)
+		} else if err != nil {
+			return err
+		}
+		if err := noMember(ctx, tx, in.Account, email); err != nil {
+			return err
+		}
+		made, raw, err := invite.CreateToOrg(ctx, tx, c.Key, invite.Invite{
+			OrgID: in.Account, OrgRole: in.Role, ClientID: cl.ID, Email: email, InvitedBy: "user:" + string(me.ID), ExpiresAt: c.Now().Add(AccountInviteLifetime),
+		}, c.Now())
+		if errors.Is(err, invite.ErrPending) {
+			return fault.New(fault.InvitePending)
+		} else if err != nil {
+			return err
+		}
+		out = made
+		if err := c.mailAccountInvite(ctx, tx, cl, s.Org, me, out, wire.WithQuery(cmp.Or(cl.Policy.Links.Invite, in.Page), "token", raw)); err != nil {
+			return err
+		}
+		return c.in(ctx, tx, who, audit.InviteCreated, in.Account, cl, identity.User{}, map[string]any{"invite_id": made.ID, "email": email, "role": string(in.Role)})
+	})
+	return out, err
+}
+
+func (c *Core) mailAccountInvite(ctx context.Context, tx *db.Tx, cl client.Client, o org.Org, by identity.User, i invite.Invite, link string) error {
+	return job.EnqueueMail(ctx, tx, c.Key, mail.AccountInvite, i.Email, mail.Data{
+		ClientName: cl.Name, Color: cl.Policy.Branding.Color, Org: o.Name, Inviter: cmp.Or(by.DisplayName, by.Email),
+		Link: link, Minutes: int(AccountInviteLifetime.Minutes()),
+	}, c.Now())
+}
+
+// noMember refuses the address of somebody who is in the account already.
+func noMember(ctx context.Context, tx *db.Tx, id org.ID, email string) error {
+	u, err := identity.ByEmail(ctx, tx, email)
+	if err == nil {
+		if _, err = org.MembershipOf(ctx, tx, id, u.ID); err == nil {
+			return fault.New(fault.AlreadyEnrolled)
+		}
+	}
+	if errors.Is(err, db.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// takeAll counts one attempt against every rule, or refuses.
+func takeAll(ctx context.Context, tx *db.Tx, now time.Time, rules []limit.Rule) error {
+	wait, _, err := limit.Take(ctx, tx, now, rules...)
+	if err == nil && wait > 0 {
+		return fault.Later(fault.RateLimited, wait)
+	}
+	return err
+}
+
+// Page is a part of a list: the Number-th, from 1, of Size.
+type Page struct{ Number, Size int }
+
+func (p Page) offset() int { return (p.Number - 1) * p.Size }
+
+// AccountInvites returns one page of the invitations to an account, newest first,
+// and how many there are.
+func (c *Core) AccountInvites(ctx context.Context, who Caller, id org.ID, p Page) ([]invite.Invite, int, error) {
+	var all []invite.Invite
+	var total int
+	err := c.DB.Read(ctx, func(ctx context.Context, tx *db.Tx) error {
+		_, _, err := seatAs(ctx, tx, who, id, org.Admin)
+		if err != nil {
+			return err
+		}
+		all, total, err = invite.List(ctx, tx, invite.Filter{OrgID: id, Limit: p.Size, Offset: p.offset()}, c.Now())
+		return err
+	})
+	return all, total, err
+}
+
+// RevokeAccountInvite ends an invitation to an account that nobody has accepted.
+func (c *Core) RevokeAccountInvite(ctx context.Context, who Caller, id string) error {
+	return c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		i, err := invite.ByID(ctx, tx, id, c.Now())
+		if errors.Is(err, db.ErrNotFound) || err == nil && i.OrgID == "" {
+			return fault.New(fault.InviteUnknown)
+		} else if err != nil {
+			return err
+		}
+		_, s, err := seatAs(ctx, tx, who, i.OrgID, org.Admin)
+		if err == nil {
+			err = mayGive(s, i.OrgRole)
+		}
+		if fault.Is(err, fault.OrgUnknown) {
+			return fault.New(fault.InviteUnknown)
+		} else if err != nil {
+			return err
+		}
+		if err := invite.Revoke(ctx, tx, id); errors.Is(err, invite.ErrAccepted) {
+			return fault.New(fault.InviteSpent)
+		} else if err != nil || i.Status == invite.Revoked {
+			return err
+		}
+		return c.in(ctx, tx, who, audit.InviteRevoked, i.OrgID, client.Client{ID: i.ClientID}, identity.User{}, map[string]any{"invite_id": id, "email": i.Email})
+	})
+}
