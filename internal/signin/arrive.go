@@ -80,6 +80,9 @@ func (c *Core) arrive(ctx context.Context, tx *db.Tx, out *Returned, a arrival) 
 	if refused != nil && refused.Code == fault.EnrolmentPending && rel == stranger {
 		out.Outcome, refused = Outcome{Pending: true}, nil
 	}
+	if err == nil && refused == nil && out.Client.Policy.KeepUpstreamTokens {
+		err = upstream.Keep(ctx, tx, c.Key, out.Client.ID, user.ID, p, c.Now())
+	}
 	if err == nil && refused == nil && a.terms.Alias != "" {
 		out.Alias, err = c.alias(ctx, tx, out.Client, user, a.terms.Alias+p.Subject)
 	}

@@ -107,6 +107,7 @@ func (c *Core) StartUpstream(ctx context.Context, in UpstreamStart) (UpstreamSta
 	state, at := onetime.New(), attempt{RedirectURI: out.RedirectURI, State: in.State, Request: in.Request, Link: s.ID, Data: in.Data}
 	out.Location, at.Attempt, err = c.Broker.Begin(ctx, up, upstream.Start{
 		RedirectURI: in.Callback, State: state, LoginHint: in.LoginHint, Again: in.Again, Legacy: in.Legacy,
+		Offline: out.Client.Policy.KeepUpstreamTokens,
 	})
 	if err != nil {
 		return out, failed(err)
