@@ -82,6 +82,7 @@ func newOP(t testing.TB, d *db.DB) *op {
 func flowOf(km *keymaster.API) pages.Flow {
 	return pages.Flow{
 		Cookie: keymaster.Cookie, Destination: km.Destination, TOTPSession: km.TOTPSession, Challenge: km.Challenge,
+		UpstreamCookie: keymaster.UpstreamCookie, Connect: km.Connect,
 		Limits: pages.Limits{
 			Login: keymaster.LoginLimits, LoginEmail: keymaster.LoginByEmail, TOTP: keymaster.TOTPTries, SignUp: keymaster.SignUpLimits,
 			Invite: keymaster.InviteFailures, ForgotIP: keymaster.ForgotByIP, ForgotEmail: keymaster.ForgotByEmail, Reset: keymaster.ResetLimits,
@@ -98,7 +99,7 @@ func (o *op) tellClients(t *testing.T) {
 	c := outbound.Client(options)
 	defer c.CloseIdleConnections()
 	courier := &logout.Courier{DB: o.DB, Keys: o.Keys, Client: c, Now: o.Now}
-	run := &job.Runner{DB: o.DB, Now: o.Now, Handlers: map[job.Kind]job.Handler{logout.Kind: courier.Handler()}, Log: slog.New(slog.DiscardHandler)}
+	run := &job.Runner{DB: o.DB, Now: o.Now, Handlers: courier.Handlers(), Log: slog.New(slog.DiscardHandler)}
 	if _, err := run.RunOnce(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -42,9 +42,10 @@ type Courier struct {
 	Now    func() time.Time
 }
 
-// Handler is how the jobs of Kind are done.
-func (c *Courier) Handler() job.Handler {
-	return job.Handler{Run: c.Tell, Retry: retry, Timeout: Timeout + 20*time.Second, Parallel: 16}
+// Handlers are how the jobs of both kinds are done.
+func (c *Courier) Handlers() map[job.Kind]job.Handler {
+	h := job.Handler{Run: c.Tell, Retry: retry, Timeout: Timeout + 20*time.Second, Parallel: 16}
+	return map[job.Kind]job.Handler{Kind: h, StrangerKind: h}
 }
 
 // claims are those of a logout token (Back-Channel Logout §2.4). A nonce is

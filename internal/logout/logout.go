@@ -28,8 +28,13 @@ import (
 	"sallyport/internal/session"
 )
 
-// Kind is the kind of the jobs that tell a client.
-const Kind job.Kind = "backchannel_logout"
+// The kinds of the jobs that tell a client. Clients that registered themselves
+// have their own, so that addresses of theirs which hang hold up each other and
+// never the operator's.
+const (
+	Kind         job.Kind = "backchannel_logout"
+	StrangerKind job.Kind = "backchannel_logout_stranger"
+)
 
 // The scopes that matter here (OpenID Connect Core §3.1.2.1, §11).
 const (
@@ -90,7 +95,7 @@ func Place(ctx context.Context, tx *db.Tx, u identity.UserID, c client.ID, now t
 // end ends the grants but those that spare says (nil spares none), and has
 // each client told once of each session.
 func end(ctx context.Context, tx *db.Tx, gs []grant.Grant, spare func(grant.Grant) bool, now time.Time) error {
-	asked := map[client.ID]bool{}
+	asked := map[client.ID]client.Client{}
 	queued := map[notice]bool{}
 	for _, g := range gs {
 		if spare == nil || !spare(g) {
@@ -102,20 +107,19 @@ func end(ctx context.Context, tx *db.Tx, gs []grant.Grant, spare func(grant.Gran
 		if !signedIn(g) || queued[n] {
 			continue
 		}
-		wants, known := asked[g.ClientID]
+		cl, known := asked[g.ClientID]
 		if !known {
-			cl, err := client.ByID(ctx, tx, g.ClientID)
-			if err != nil {
+			var err error
+			if cl, err = client.ByID(ctx, tx, g.ClientID); err != nil {
 				return fmt.Errorf("client of grant: %w", err)
 			}
-			wants = wantsToKnow(cl)
-			asked[g.ClientID] = wants
+			asked[g.ClientID] = cl
 		}
-		if !wants {
+		if !wantsToKnow(cl) {
 			continue
 		}
 		queued[n] = true
-		if err := n.enqueue(ctx, tx, now); err != nil {
+		if err := n.enqueue(ctx, tx, kindFor(cl), now); err != nil {
 			return err
 		}
 	}
@@ -136,11 +140,18 @@ func begun(g grant.Grant) bool { return g.CodeExpiresAt.IsZero() || !g.RedeemedA
 
 func wantsToKnow(cl client.Client) bool { return cl.Active && cl.Policy.BackchannelLogoutURI != "" }
 
-func (n notice) enqueue(ctx context.Context, tx *db.Tx, now time.Time) error {
+func kindFor(cl client.Client) job.Kind {
+	if cl.Source != client.Operator {
+		return StrangerKind
+	}
+	return Kind
+}
+
+func (n notice) enqueue(ctx context.Context, tx *db.Tx, kind job.Kind, now time.Time) error {
 	payload, err := json.Marshal(n)
 	if err != nil {
 		return fmt.Errorf("marshal notice: %w", err)
 	}
-	_, err = job.Enqueue(ctx, tx, Kind, payload, now, now)
+	_, err = job.Enqueue(ctx, tx, kind, payload, now, now)
 	return err
 }

@@ -3,6 +3,7 @@ package logout_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -87,7 +88,7 @@ func newStage(t *testing.T, d *db.DB) *stage {
 	out := outbound.Client(outbound.Options{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Timeout: logout.Timeout})
 	t.Cleanup(out.CloseIdleConnections)
 	courier := &logout.Courier{DB: d, Keys: r.Keys, Client: out, Now: r.Now}
-	s.jobs = &job.Runner{DB: d, Now: r.Now, Log: slog.New(slog.DiscardHandler), Handlers: map[job.Kind]job.Handler{logout.Kind: courier.Handler()}}
+	s.jobs = &job.Runner{DB: d, Now: r.Now, Log: slog.New(slog.DiscardHandler), Handlers: courier.Handlers()}
 	return s
 }
 
@@ -364,4 +365,41 @@ func TestNoticeThatCannotBeReadIsGivenUp(t *testing.T) {
 	if err := c.Tell(t.Context(), job.Job{Payload: []byte("{")}); err == nil || !strings.Contains(err.Error(), job.ErrGiveUp.Error()) {
 		t.Errorf("got %v", err)
 	}
+}
+
+// Addresses of clients that registered themselves may hang, all of them: the
+// operator's clients are told at once all the same.
+func TestStrangersThatHangHoldUpNobodyElse(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		s := newStage(t, d)
+		let := make(chan struct{})
+		hangs := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-let }))
+		t.Cleanup(hangs.Close)
+		t.Cleanup(func() { close(let) }) // first, so that the server can close
+		for i := range 20 {
+			stranger := s.client(fmt.Sprintf("Stranger %d", i), func(c *client.Client) {
+				c.Source, c.Policy.BackchannelLogoutURI = client.Dynamic, hangs.URL
+			})
+			s.grant(stranger, "s1", "openid")
+		}
+		s.grant(s.app, "s1", "openid")
+		s.Write(func(ctx context.Context, tx *db.Tx) error { return logout.Session(ctx, tx, "s1", s.Now()) })
+
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- s.jobs.Run(ctx) }()
+		deadline := time.After(5 * time.Second) // half of what each stranger has
+		for told := 0; told == 0; told = len(s.at.tokens()) {
+			select {
+			case <-deadline:
+				t.Fatal("the operator's client was not told while strangers hang")
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+		stop()
+		hangs.CloseClientConnections()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
 }

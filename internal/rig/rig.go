@@ -120,9 +120,9 @@ func (r *Rig) runner() *job.Runner {
 	r.t.Cleanup(out.CloseIdleConnections)
 	farewell := &logout.Courier{DB: r.DB, Keys: r.Keys, Client: out, Now: r.Now}
 	handlers := map[job.Kind]job.Handler{
-		job.Mail:    {Run: func(ctx context.Context, j job.Job) error { return mail.Deliver(ctx, sender, r.Key, j.Payload) }},
-		logout.Kind: farewell.Handler(),
+		job.Mail: {Run: func(ctx context.Context, j job.Job) error { return mail.Deliver(ctx, sender, r.Key, j.Payload) }},
 	}
+	maps.Copy(handlers, farewell.Handlers())
 	maps.Copy(handlers, r.SignIn.Handlers())
 	return &job.Runner{DB: r.DB, Now: r.Now, Handlers: handlers, Log: slog.New(slog.DiscardHandler)}
 }

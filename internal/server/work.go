@@ -9,7 +9,6 @@ import (
 
 	"sallyport/internal/db"
 	"sallyport/internal/job"
-	"sallyport/internal/logout"
 	"sallyport/internal/mail"
 	"sallyport/internal/webhook"
 )
@@ -24,9 +23,9 @@ var mailRetry = []time.Duration{
 func (s *Server) newRunner(c cores, tune bool) *job.Runner {
 	handlers := map[job.Kind]job.Handler{
 		job.Mail:     {Run: s.deliverMail, Retry: mailRetry, Timeout: 45 * time.Second},
-		logout.Kind:  s.farewell.Handler(),
 		webhook.Kind: s.courier.Handler(),
 	}
+	maps.Copy(handlers, s.farewell.Handlers())
 	maps.Copy(handlers, c.signIn.Handlers())
 	p := &published{db: s.db, key: s.cfg.SecretKey, broker: s.broker, log: s.log, failing: map[string]bool{}}
 	r := &job.Runner{
