@@ -145,5 +145,8 @@ func (c *Core) redeemInvite(ctx context.Context, tx *db.Tx, inv invite.Invite, u
 	if !activated { // enrolled or suspended meanwhile: the code stays unused
 		return fault.New(fault.AlreadyEnrolled)
 	}
+	if err := c.ownAccount(ctx, tx, cl, u, v); err != nil {
+		return err
+	}
 	return audit.Record(ctx, tx, now, v.event(audit.InviteAccepted, u, cl, map[string]any{"invite_id": inv.ID, "roles": inv.Roles}))
 }
