@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"sallyport/internal/audit"
 	"sallyport/internal/client"
 	"sallyport/internal/db"
 	"sallyport/internal/jwks"
@@ -221,4 +223,43 @@ func payload(t testing.TB, token string) map[string]any {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// count tells how many rows tables have.
+func (s *site) count(tables ...string) string {
+	s.t.Helper()
+	var out strings.Builder
+	s.rig.Write(func(ctx context.Context, tx *db.Tx) error {
+		out.Reset()
+		for _, table := range tables {
+			n, err := db.One(ctx, tx, db.Int, `SELECT COUNT(*) FROM `+table) //nolint:gosec // the test's own names
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(&out, "%s %d ", table, n)
+		}
+		return nil
+	})
+	return out.String()
+}
+
+// audited counts the entries of an action whose detail holds a text.
+func (s *site) audited(action audit.Action, holds string) int {
+	s.t.Helper()
+	n := 0
+	s.rig.Write(func(ctx context.Context, tx *db.Tx) error {
+		all, _, err := audit.List(ctx, tx, audit.Filter{Action: action, ClientID: s.client.ID, Limit: 1000})
+		n = 0
+		for _, e := range all {
+			detail, err := json.Marshal(e.Detail)
+			if err != nil {
+				return err
+			}
+			if strings.Contains(string(detail)+" "+e.Actor.String(), holds) {
+				n++
+			}
+		}
+		return err
+	})
+	return n
 }
