@@ -19,7 +19,7 @@ const (
 	CredentialsInvalid  Code = "credentials_invalid"   // unknown user, no password, wrong password: one cause for all
 	NotEnrolled         Code = "not_enrolled"          // proved who they are, but have no place in the client
 	EnrolmentPending    Code = "enrolment_pending"     // waits for approval
-	EnrolmentSuspended  Code = "enrolment_suspended"   // the enrolment, or the user everywhere, is suspended
+	EnrolmentSuspended  Code = "enrolment_suspended"   // the enrolment, or the user everywhere, is suspended; Params[0]: the status of the user
 	FactorSetupRequired Code = "factor_setup_required" // the client demands a second factor that the user has not got
 	ChallengeInvalid    Code = "challenge_invalid"     // unknown, expired or consumed challenge
 	CodeInvalid         Code = "code_invalid"          // wrong or already used one-time code

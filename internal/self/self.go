@@ -115,7 +115,7 @@ func active(ctx context.Context, tx *db.Tx, who Caller) (identity.User, error) {
 		return u, fault.New(fault.Unauthenticated)
 	}
 	if err == nil && u.Status != identity.Active {
-		return u, fault.New(fault.EnrolmentSuspended)
+		return u, fault.New(fault.EnrolmentSuspended, string(u.Status))
 	}
 	return u, err
 }

@@ -130,7 +130,9 @@ func (c *Core) judge(ctx context.Context, tx *db.Tx, p proof, now time.Time) (Ou
 	}
 	switch {
 	case s.User.Status != identity.Active, s.Enrolment == client.Suspended:
-		return Outcome{}, fault.New(fault.EnrolmentSuspended), nil
+		return Outcome{}, fault.New(fault.EnrolmentSuspended, string(s.User.Status)), nil
+	case p.client.Policy.VerifiedEmail && p.method == client.MethodPassword && !s.User.EmailVerified:
+		return Outcome{}, fault.New(fault.EmailUnverified), nil
 	case s.Enrolment == client.Pending:
 		return Outcome{}, fault.New(fault.EnrolmentPending), nil
 	case p.sessionless && p.request != "":
