@@ -85,6 +85,7 @@ func (s *Server) surfaces(c cores, inbox *dev.Inbox) ([]surface, error) {
 func flow(km *keymaster.API) pages.Flow {
 	return pages.Flow{
 		Cookie: keymaster.Cookie, Destination: km.Destination, TOTPSession: km.TOTPSession, Challenge: km.Challenge,
+		UpstreamCookie: keymaster.UpstreamCookie, Connect: km.Connect,
 		Limits: pages.Limits{
 			Login: keymaster.LoginLimits, LoginEmail: keymaster.LoginByEmail, TOTP: keymaster.TOTPTries, SignUp: keymaster.SignUpLimits,
 			Invite: keymaster.InviteFailures, ForgotIP: keymaster.ForgotByIP, ForgotEmail: keymaster.ForgotByEmail, Reset: keymaster.ResetLimits,

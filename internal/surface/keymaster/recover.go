@@ -83,7 +83,7 @@ func (a *API) magicLinkVerify(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out, err := a.SignIn.MagicLink(r.Context(), signin.SpendLinkIn{
-		Token: wire.Query(r).String("token"), Limits: MagicVerifyLimits(wire.OriginOf(r.Context())), Visitor: visitor(r),
+		Token: wire.Query(r).String("token"), Cookie: wire.Cookie(r, UpstreamCookie), Limits: MagicVerifyLimits(wire.OriginOf(r.Context())), Visitor: visitor(r),
 	})
 	a.arrive(w, r, out.Outcome, errand{client: out.Client, redirectURI: out.RedirectURI}, err)
 }

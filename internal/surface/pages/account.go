@@ -27,6 +27,8 @@ type accountData struct {
 	Codes    []string   // backup codes, shown once
 	Access   []access
 	Onward   *onward
+
+	Connections []self.Connection
 }
 
 // access is an application with access, as a person reads of it.
@@ -136,6 +138,9 @@ func (p *Pages) showAccount(w http.ResponseWriter, r *http.Request, status int, 
 	if err == nil {
 		accesses, err = p.Self.Accesses(r.Context(), who)
 	}
+	if err == nil {
+		d.Connections, err = p.Self.Connections(r.Context(), who)
+	}
 	if err != nil {
 		p.fail(w, r, err)
 		return
@@ -151,6 +156,9 @@ func (p *Pages) showAccount(w http.ResponseWriter, r *http.Request, status int, 
 	d.Current = who.Session.ID
 	d.Partial = who.Session.Partial && !d.TOTP
 	d.Fresh = p.Now().Sub(who.AuthenticatedAt) < self.Fresh
+	if r.Method == http.MethodGet {
+		v = cameBack(wire.Query(r), d)
+	}
 	v.Title, v.Data = titles[pageAccount], d
 	v.bind = []string{wire.Cookie(r, p.Flow.Cookie)}
 	p.show(w, r, status, pageAccount, v)
@@ -158,8 +166,12 @@ func (p *Pages) showAccount(w http.ResponseWriter, r *http.Request, status int, 
 
 // postAccount does what a button of the account page says.
 func (p *Pages) postAccount(w http.ResponseWriter, r *http.Request, in *wire.Params) {
-	if in.String("do") == "sign-out" {
+	switch {
+	case in.String("do") == "sign-out":
 		p.signOut(w, r)
+		return
+	case in.Has("connect"):
+		p.connect(w, r, in)
 		return
 	}
 	who, err := p.browser(r)
@@ -170,16 +182,21 @@ func (p *Pages) postAccount(w http.ResponseWriter, r *http.Request, in *wire.Par
 	d := accountData{Onward: p.onward(r, targetOf(in))}
 	notice, err := p.change(r, who, in, &d)
 	if err != nil {
-		f, ok := wire.Fault(err)
-		if !ok {
-			p.crash(w, r, err)
-			return
-		}
-		retryAfter(w, f)
-		p.showAccount(w, r, statusOf(f), who, view{Error: words(f)}, d)
+		p.unchanged(w, r, who, d, err)
 		return
 	}
 	p.showAccount(w, r, http.StatusOK, who, view{Notice: notice}, d)
+}
+
+// unchanged shows the account page with why nothing was changed.
+func (p *Pages) unchanged(w http.ResponseWriter, r *http.Request, who self.Caller, d accountData, err error) {
+	f, ok := wire.Fault(err)
+	if !ok {
+		p.crash(w, r, err)
+		return
+	}
+	retryAfter(w, f)
+	p.showAccount(w, r, statusOf(f), who, view{Error: words(f)}, d)
 }
 
 // signOut ends the browser's session, if it has one.
@@ -194,17 +211,31 @@ func (p *Pages) signOut(w http.ResponseWriter, r *http.Request) {
 	p.message(w, r, http.StatusOK, "Signed out", "You are signed out of this browser. Applications that you opened before may keep you signed in for a while.")
 }
 
-// change carries out one change of the account and says that it did.
-func (p *Pages) change(r *http.Request, who self.Caller, in *wire.Params, d *accountData) (string, error) {
-	proof := self.Proof{
+// proof is what a form shows for a sensitive change.
+func (p *Pages) proof(in *wire.Params) self.Proof {
+	return self.Proof{
 		Password: in.String("password"), Code: in.String("code", wire.Max(maxCode)),
 		PasswordTries: p.Flow.Limits.Password(), CodeTries: p.Flow.Limits.TOTP(),
 	}
-	notice, err := p.perform(r, who, in, proof, d)
-	if fault.Is(err, fault.ProofRequired) && proof.Password != "" {
-		err = fault.New(fault.CurrentPasswordWrong)
+}
+
+// wrongPassword says of a proof that was none that it was the password.
+func wrongPassword(err error, given self.Proof) error {
+	if fault.Is(err, fault.ProofRequired) && given.Password != "" {
+		return fault.New(fault.CurrentPasswordWrong)
 	}
-	return notice, err
+	return err
+}
+
+// change carries out one change of the account and says that it did.
+func (p *Pages) change(r *http.Request, who self.Caller, in *wire.Params, d *accountData) (string, error) {
+	given := p.proof(in)
+	if in.Has("disconnect") {
+		err := p.Self.Unlink(r.Context(), who, given, in.String("disconnect"))
+		return "The account is disconnected.", wrongPassword(err, given)
+	}
+	notice, err := p.perform(r, who, in, given, d)
+	return notice, wrongPassword(err, given)
 }
 
 func (p *Pages) perform(r *http.Request, who self.Caller, in *wire.Params, proof self.Proof, d *accountData) (string, error) {
@@ -246,8 +277,6 @@ func (p *Pages) perform(r *http.Request, who self.Caller, in *wire.Params, proof
 		return "That session has ended.", p.Self.EndSession(ctx, who, session.ID(in.String("session")))
 	case "withdraw":
 		return "That application no longer has access.", p.Self.Withdraw(ctx, who, client.ID(in.String("client")))
-	case "unlink":
-		return "The account is unlinked.", p.Self.Unlink(ctx, who, proof, in.String("provider"))
 	}
 	return "", fault.New(fault.FieldInvalid)
 }

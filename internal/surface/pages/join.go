@@ -14,6 +14,7 @@ import (
 type joinData struct {
 	target
 	Email, Name, Code string
+	OAuthToken        string // of somebody whom an upstream vouched for
 	MinLength         int
 }
 

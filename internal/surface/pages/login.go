@@ -93,6 +93,7 @@ type loginData struct {
 	Sent        bool // a sign-in link is on its way
 	Setup       bool // the account page is where to go on
 	TOTPSession string
+	Proving     *proving
 }
 
 func dataFor(t target, cl client.Client) loginData {
@@ -117,7 +118,7 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) {
 	case t.Request != "":
 	case q.String("app_id") == "" && problem != "":
 		// A mailed link that nobody knows any more names no application.
-		p.message(w, r, http.StatusOK, titles[pageLogin], problemWords(problem)+" Go back to your application to start again.")
+		p.message(w, r, http.StatusOK, titles[pageLogin], reasonWords(problem, q.String("reason"))+" Go back to your application to start again.")
 		return
 	case q.String("app_id") == "":
 		p.message(w, r, http.StatusBadRequest, titles[pageLogin], "Open the application that you want to use, and sign in from there.")
@@ -136,15 +137,23 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) {
 		p.arrive(w, r, t, page, signin.Outcome{SignedIn: page.In})
 		return
 	}
-	v := view{Title: titles[pageLogin], client: page.Client}
+	v := view{Title: titles[pageLogin], client: page.Client, Again: q.String("prompt") == "login"}
 	d := dataFor(t, page.Client)
-	switch problem {
-	case "":
+	if token := q.String("oauth_token"); token != "" {
+		p.join(w, r, page, joinData{target: t, OAuthToken: token})
+		return
+	}
+	if d.Proving = p.proving(r, q.String("prove")); d.Proving != nil {
+		problem, d.Email, v.Title = "", d.Proving.Email, d.Proving.heading()
+	}
+	switch {
+	case d.Proving != nil:
+	case problem == "":
 		d.Email, v.Notice = expected(page.Pending)
-	case "pending_approval": // what a sign-up comes to, and no mistake
+	case problem == "pending_approval": // what a sign-up comes to, and no mistake
 		v.Notice = problemWords(problem)
 	default:
-		v.Error = problemWords(problem)
+		v.Error = reasonWords(problem, q.String("reason"))
 		d.Setup = problem == "2fa_required"
 	}
 	v.Data = d
@@ -203,13 +212,14 @@ func (p *Pages) postLogin(w http.ResponseWriter, r *http.Request, in *wire.Param
 	}
 	d := dataFor(t, page.Client)
 	d.Email = in.String("email")
+	d.Proving = p.proving(r, in.String("prove"))
 	email, err := identity.NormalizeEmail(d.Email)
 	var out signin.Outcome
 	if err != nil {
 		err = fault.New(fault.EmailInvalid)
 	} else {
 		out, err = p.SignIn.Password(r.Context(), signin.PasswordIn{
-			ClientID: page.Client.ID, Email: email, Password: in.String("password"), Request: t.Request,
+			ClientID: page.Client.ID, Email: email, Password: in.String("password"), Request: t.Request, Prove: p.prove(r, in),
 			Limits: p.Flow.Limits.Login(wire.OriginOf(r.Context()), email), Visitor: visitor(r),
 		})
 	}
@@ -230,13 +240,14 @@ func (p *Pages) postMagicLink(w http.ResponseWriter, r *http.Request, in *wire.P
 	}
 	d := dataFor(t, page.Client)
 	d.Email = in.String("email")
+	d.Proving = p.proving(r, in.String("prove"))
 	v := view{client: page.Client, Data: d}
 	email, err := identity.NormalizeEmail(d.Email)
 	if err != nil {
 		err = fault.New(fault.EmailInvalid)
 	} else {
 		err = p.SignIn.RequestMagicLink(r.Context(), signin.MagicLinkIn{
-			ClientID: page.Client.ID, Email: email, RedirectURI: t.RedirectURI, Request: t.Request,
+			ClientID: page.Client.ID, Email: email, RedirectURI: t.RedirectURI, Request: t.Request, Prove: p.prove(r, in),
 			Limits: p.Flow.Limits.Magic(wire.OriginOf(r.Context()), email), Visitor: visitor(r),
 		})
 	}

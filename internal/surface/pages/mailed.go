@@ -62,7 +62,7 @@ func (p *Pages) postMagicLinkSpend(w http.ResponseWriter, r *http.Request, in *w
 		return
 	}
 	out, err := p.SignIn.MagicLink(r.Context(), signin.SpendLinkIn{
-		Token: in.String("token"), Request: t.Request, Limits: p.Flow.Limits.MagicVerify(wire.OriginOf(r.Context())), Visitor: visitor(r),
+		Token: in.String("token"), Request: t.Request, Cookie: wire.Cookie(r, p.Flow.UpstreamCookie), Limits: p.Flow.Limits.MagicVerify(wire.OriginOf(r.Context())), Visitor: visitor(r),
 	})
 	if t.Request == "" {
 		t = target{AppID: string(out.Client.ID), RedirectURI: out.RedirectURI}

@@ -7,8 +7,11 @@
 //	   │                                                 ▼
 //	   ├─ password ──────────┬─ no second factor ──▶ the application, with
 //	   ├─ mailed link ───────┤                       what its Flow hands out
-//	   └─ /signup, /invite ──┴─ code ──────────────────▲ (or /account if it
-//	                                                     has no page)
+//	   ├─ upstream ──────────┤                       (or /account if it
+//	   └─ /signup, /invite ──┴─ code ──────────────────▲ has no page)
+//
+// A sign-in at an upstream leaves the pages by a link and ends as the Flow has
+// it; what it still owes comes back to /login (upstream.go).
 //
 // A sign-in for an authorization request goes the same ways and ends at the
 // provider instead (request.go).
@@ -49,7 +52,13 @@ type Flow struct {
 	// TOTPSession wraps a challenge for a form, Challenge unwraps it.
 	TOTPSession func(ctx context.Context, ch signin.Challenge) (string, error)
 	Challenge   func(totpSession string) (string, error)
-	Limits      Limits
+	// UpstreamCookie is the name of the cookie that binds a sign-in at an upstream
+	// to its browser. Connect sends the browser of who is signed in by session to
+	// an upstream, to connect an account; it answers unless it fails. Sign-ins
+	// there begin at /oauth/{upstream}/start.
+	UpstreamCookie string
+	Connect        func(w http.ResponseWriter, r *http.Request, upstream, session string) error
+	Limits         Limits
 }
 
 // Limits are the flow's rules.
@@ -89,6 +98,7 @@ func (p *Pages) Routes() []wire.Route {
 		{Method: "POST", Pattern: "/login", Handler: p.form(p.postLogin)},
 		{Method: "POST", Pattern: "/login/magic-link", Handler: p.form(p.postMagicLink)},
 		{Method: "POST", Pattern: "/login/totp", Handler: p.form(p.postTOTP)},
+		{Method: "POST", Pattern: "/login/invite", Handler: p.form(p.postJoin)},
 		{Method: "GET", Pattern: "/signup", Handler: p.signup},
 		{Method: "POST", Pattern: "/signup", Handler: p.form(p.postSignup)},
 		{Method: "GET", Pattern: "/invite", Handler: p.invite},

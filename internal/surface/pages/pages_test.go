@@ -3,6 +3,8 @@ package pages_test
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -16,6 +18,8 @@ import (
 	"sallyport/internal/surface/oidc"
 	"sallyport/internal/surface/pages"
 	"sallyport/internal/totp"
+	"sallyport/internal/upstream"
+	"sallyport/internal/upstream/upstreamtest"
 	"sallyport/internal/wire"
 	"sallyport/internal/wire/transcript"
 )
@@ -62,6 +66,7 @@ func provider(r *rig.Rig, p *pages.Pages, bases ...string) *oidc.API {
 func flow(api *keymaster.API) pages.Flow {
 	return pages.Flow{
 		Cookie: "km_sso", Destination: api.Destination, TOTPSession: api.TOTPSession, Challenge: api.Challenge,
+		UpstreamCookie: keymaster.UpstreamCookie, Connect: api.Connect,
 		Limits: pages.Limits{
 			Login: keymaster.LoginLimits, LoginEmail: keymaster.LoginByEmail, TOTP: keymaster.TOTPTries,
 			SignUp: keymaster.SignUpLimits, Invite: keymaster.InviteFailures, ForgotIP: keymaster.ForgotByIP,
@@ -75,7 +80,8 @@ func flow(api *keymaster.API) pages.Flow {
 // begin with app.
 type town struct {
 	*rig.Rig
-	vars map[string]string
+	vars   map[string]string
+	abroad map[string]*upstreamtest.Fake // the upstreams, by their keys
 }
 
 func newTown(t testing.TB, d *db.DB, app string) town {
@@ -95,7 +101,15 @@ func newTown(t testing.TB, d *db.DB, app string) town {
 		"magic":    r.Client("Magic", with(func(c *client.Client) { c.Policy.Methods = []string{client.MethodMagicLink} })),
 		"plain":    r.Client("Plain", with(func(c *client.Client) { c.Policy.Methods = []string{client.MethodPassword} })),
 		"button":   r.Client("Button", with(func(c *client.Client) { c.Policy.MagicLinkButton = true })),
-		"closed":   r.Client("Closed", with(func(c *client.Client) { c.Policy.Methods = []string{"google"} })),
+		"closed":   r.Client("Closed", with(func(c *client.Client) { c.Policy.Methods = []string{"okta"} })), // which is not configured
+		"social": r.Client("Social", with(func(c *client.Client) {
+			c.Policy.Methods = append(c.Policy.Methods, "google", "github", "corp")
+		})),
+		"only": r.Client("Only", with(func(c *client.Client) { c.Policy.Methods = []string{"google", "github"} })),
+		"club": r.Client("Club", with(func(c *client.Client) {
+			c.Policy.Registration = client.Invite
+			c.Policy.Methods = append(c.Policy.Methods, "google")
+		})),
 		"strict":   r.Client("Strict", with(func(c *client.Client) { c.Policy.SecondFactor = client.FactorRequired })),
 		"off":      r.Client("Off", with(func(c *client.Client) { c.Active = false })),
 		"homeless": r.Client("Homeless", func(c *client.Client) { c.Policy.RedirectURIs = nil }),
@@ -143,7 +157,56 @@ func newTown(t testing.TB, d *db.DB, app string) town {
 	r.Write(func(ctx context.Context, tx *db.Tx) error {
 		return totp.Import(ctx, tx, r.Key, tom.ID, totpSecret, r.Now())
 	})
-	return town{r, vars}
+	return town{r, vars, upstreams(r)}
+}
+
+// People who have accounts at the upstreams. Of these, jane, tom and claimant have
+// an address that is somebody's here.
+var people = map[string]upstreamtest.Person{
+	"jane":     {ID: "1001", Email: "jane@example.com", EmailVerified: true, GivenName: "Jane", FamilyName: "Doe", Username: "jane", HostedDomain: "example.com"},
+	"tom":      {ID: "1002", Email: "tom@example.com", EmailVerified: true, GivenName: "Tom", FamilyName: "Totp", Username: "tom", HostedDomain: "example.com"},
+	"nia":      {ID: "1003", Email: "nia@example.com", EmailVerified: true, GivenName: "Nia", FamilyName: "New", Username: "nia", HostedDomain: "example.com"},
+	"claimant": {ID: "1004", Email: "jane@example.com", EmailVerified: false, GivenName: "Jane", FamilyName: "Claims", Username: "claims"},
+	"una":      {ID: "1005", Email: "una@example.com", EmailVerified: false, GivenName: "Una", FamilyName: "Unproved", Username: "una"},
+	"tomclaim": {ID: "1006", Email: "tom@example.com", EmailVerified: false, GivenName: "Tom", FamilyName: "Claims", Username: "tomc"},
+}
+
+// upstreams are the providers of a town.
+func upstreams(r *rig.Rig) map[string]*upstreamtest.Fake {
+	var all []upstreamtest.Person
+	for _, name := range slices.Sorted(maps.Keys(people)) {
+		all = append(all, people[name])
+	}
+	return map[string]*upstreamtest.Fake{
+		"google": r.Upstream("google", upstream.Google, nil, all...),
+		"github": r.Upstream("github", upstream.GitHub, nil, all...),
+		"corp":   r.Upstream("corp", upstream.OIDC, func(u *upstream.Upstream) { u.Settings.Name = "Example Corp" }, all...),
+	}
+}
+
+// choices are what people do at an upstream, as hooks such as "google-jane" and
+// "github-deny": they begin at <away> and come to <back>.
+func (w town) choices() map[string]func(*testing.T, map[string]string) {
+	out := map[string]func(*testing.T, map[string]string){}
+	for key, fake := range w.abroad {
+		choose := func(id string, deny bool) func(*testing.T, map[string]string) {
+			return func(t *testing.T, v map[string]string) {
+				back, _, err := fake.Choose(v["away"], id, deny)
+				if err != nil {
+					t.Fatal(err)
+				}
+				v["back"] = back
+				delete(v, "away")
+			}
+		}
+		for name, p := range people {
+			out[key+"-"+name] = choose(p.ID, false)
+		}
+		out[key+"-deny"] = choose("", true)
+		out[key+"-down"] = func(*testing.T, map[string]string) { fake.Behave(upstreamtest.Down) }
+		out[key+"-well"] = func(*testing.T, map[string]string) { fake.Behave(upstreamtest.None) }
+	}
+	return out
 }
 
 // invited makes an invitation and returns its code.
@@ -171,6 +234,8 @@ func (w town) user(email string) (u identity.User) {
 func (w town) hooks() map[string]func(*testing.T, map[string]string) {
 	return map[string]func(*testing.T, map[string]string){
 		"invite-new": func(_ *testing.T, v map[string]string) { v["new_code"] = w.invited("new@example.com", "members") },
+		"invite-nia": func(_ *testing.T, v map[string]string) { v["nia_code"] = w.invited("nia@example.com", "club") },
+		"invite-tom": func(_ *testing.T, v map[string]string) { v["tom_code"] = w.invited("tom@example.com", "club") },
 		"invite-outside": func(_ *testing.T, v map[string]string) {
 			v["outside_code"] = w.invited("outside@example.com", "members")
 		},
@@ -196,7 +261,9 @@ func stage(t *testing.T, d *db.DB) transcript.Stage {
 	w.Mount(api.Routes(), api.MethodNotAllowed)
 	w.Mount(p.Routes(), p.MethodNotAllowed)
 	w.Mount(provider(w.Rig, p, rig.Base).Routes(), p.MethodNotAllowed)
-	return transcript.Stage{Host: w, Vars: w.vars, Hooks: w.hooks(), Authority: "auth.example.com"}
+	hooks := w.hooks()
+	maps.Copy(hooks, w.choices())
+	return transcript.Stage{Host: w, Vars: w.vars, Hooks: hooks, Authority: "auth.example.com"}
 }
 
 func TestTranscripts(t *testing.T) {

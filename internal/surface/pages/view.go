@@ -15,6 +15,8 @@ import (
 	"sallyport/internal/fault"
 	"sallyport/internal/oauth"
 	"sallyport/internal/secret"
+	"sallyport/internal/signin"
+	"sallyport/internal/upstream"
 	"sallyport/internal/wire"
 )
 
@@ -57,6 +59,11 @@ type view struct {
 	Notice string
 	Data   any
 
+	// Upstreams are the client's, on the pages that one may come in by. Again
+	// says that an account is to be chosen anew there.
+	Upstreams []signin.Offer
+	Again     bool
+
 	// client is whose page it is, for its look; zero means ours.
 	client client.Client
 	// bind ties the form's token to more than the browser (wire.CSRF).
@@ -79,6 +86,15 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name st
 	if name != pageMessage {
 		v.CSRF = p.CSRF.Token(w, r, v.bind...)
 	}
+	if name == pageLogin || name == pageSignUp {
+		if v.Upstreams, err = p.SignIn.Offers(r.Context(), v.client); err != nil {
+			p.crash(w, r, err)
+			return
+		}
+		for i, o := range v.Upstreams {
+			v.Upstreams[i].Title = called(o)
+		}
+	}
 	if name == pageLogin {
 		v.Script = template.JS(script) //nolint:gosec // our own file
 		policy += "; script-src " + scriptSource
@@ -92,6 +108,15 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name st
 	wire.Write(w, status, "text/html; charset=utf-8", []byte(b.String()))
 }
 
+// called is what a button says after "Continue with". An upstream that has no name
+// of its own is called by what it does.
+func called(o signin.Offer) string {
+	if o.Kind == upstream.OIDC && o.Title == "Single sign-on" || o.Kind == upstream.OAuth2 && o.Title == "Sign in" {
+		return "single sign-on"
+	}
+	return o.Title
+}
+
 // The pages by the names of their templates.
 const (
 	pageAccount = "account"
@@ -99,6 +124,7 @@ const (
 	pageConsent = "consent"
 	pageForgot  = "forgot"
 	pageInvite  = "invite"
+	pageJoin    = "join"
 	pageLogin   = "login"
 	pageMessage = "message"
 	pageReset   = "reset"
@@ -112,6 +138,7 @@ var titles = map[string]string{
 	pageConsent: "Allow access?",
 	pageForgot:  "Forgot your password?",
 	pageInvite:  "Accept your invitation",
+	pageJoin:    "Accept your invitation",
 	pageLogin:   "Sign in",
 	pageReset:   "Choose a new password",
 	pageSignUp:  "Create your account",
@@ -127,7 +154,7 @@ func (p *Pages) template(name string) (*template.Template, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := template.New("layout.html").ParseFS(sub, "layout.html", name+".html")
+	t, err := template.New("layout.html").ParseFS(sub, "layout.html", "upstreams.html", name+".html")
 	if err != nil {
 		return nil, err
 	}

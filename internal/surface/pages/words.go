@@ -31,10 +31,10 @@ var said = map[fault.Code]string{
 	fault.UpstreamDenied:       "You did not agree to sign in there. Try again, or sign in another way.",
 	fault.UpstreamFailed:       "That did not work: we could not make sense of the answer. Please try again.",
 	fault.UpstreamStateInvalid: "This sign-in has expired, or it was begun in another browser. Please start again.",
-	fault.UpstreamUnreachable:  "The other service does not answer just now. Please try again in a moment.",
-	fault.UpstreamThrottled:    "The other service is very busy just now. Please try again in a moment.",
-	fault.EmailUnverified:      "That account has no e-mail address that is verified. Verify it there, then try again.",
-	fault.LinkTaken:            "That account is connected to somebody else here.",
+	fault.UpstreamUnreachable:  "The provider did not answer. Try again in a moment, or choose another way.",
+	fault.UpstreamThrottled:    "The provider is very busy just now. Try again in a moment, or choose another way.",
+	fault.EmailUnverified:      "The provider did not give us an e-mail address that it has verified. Verify yours there and try again, or choose another way.",
+	fault.LinkTaken:            "That account is connected to somebody else here, or you have connected another one of the same provider.",
 
 	fault.InviteRequired:         "You need an invitation to join. Enter the code that you were sent.",
 	fault.AccountExists:          "There is an account with this e-mail address already. Sign in instead.",
@@ -68,12 +68,12 @@ var said = map[fault.Code]string{
 
 	fault.ProofRequired:        "It is a while since you signed in. Confirm the change with your password or a code, or sign in again.",
 	fault.CurrentPasswordWrong: "That is not your current password.",
-	fault.LastSignInMethod:     "This is your last way to sign in, so it stays.",
+	fault.LastSignInMethod:     "This is your last way to sign in, so it stays. Set a password or connect another account first.",
 	fault.TOTPEnabled:          "Two-factor authentication is on already.",
 	fault.TOTPNotStarted:       "The setup has expired. Please start again.",
 	fault.TOTPDemanded:         "An application that you use requires two-factor authentication.",
 	fault.SessionUnknown:       "That session has ended already.",
-	fault.LinkUnknown:          "That account is not linked.",
+	fault.LinkUnknown:          "That account is not connected.",
 
 	fault.OrgUnknown:      "There is no such organization.",
 	fault.OrgHolds:        "Something belongs to this organization still.",
@@ -129,7 +129,7 @@ func statusOf(f *fault.Error) int {
 	switch f.Code {
 	case fault.RateLimited, fault.CodeAttempts:
 		return http.StatusTooManyRequests
-	case fault.Busy, fault.Unavailable:
+	case fault.Busy, fault.Unavailable, fault.UpstreamUnreachable, fault.UpstreamThrottled:
 		return http.StatusServiceUnavailable
 	case fault.CredentialsInvalid, fault.CodeInvalid, fault.Unauthenticated:
 		return http.StatusUnauthorized
@@ -173,4 +173,22 @@ func problemWords(problem string) string {
 		return s
 	}
 	return problems["oauth_failed"]
+}
+
+// reasons are the values of the parameter that may stand beside error, and say
+// more of why a sign-in at an upstream did not work.
+var reasons = map[string]fault.Code{
+	"expired":     fault.UpstreamStateInvalid,
+	"unreachable": fault.UpstreamUnreachable,
+	"busy":        fault.UpstreamThrottled,
+	"unverified":  fault.EmailUnverified,
+	"taken":       fault.LinkTaken,
+}
+
+// reasonWords is problemWords with a reason, if it is one that is known.
+func reasonWords(problem, reason string) string {
+	if code, ok := reasons[reason]; ok && problem == "oauth_failed" {
+		return said[code]
+	}
+	return problemWords(problem)
 }
