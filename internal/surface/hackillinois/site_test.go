@@ -17,6 +17,7 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/client"
 	"sallyport/internal/db"
+	"sallyport/internal/identity"
 	"sallyport/internal/jwks"
 	"sallyport/internal/rig"
 	"sallyport/internal/surface/hackillinois"
@@ -262,4 +263,15 @@ func (s *site) audited(action audit.Action, holds string) int {
 		return err
 	})
 	return n
+}
+
+// owner is who has an address.
+func (s *site) owner(email string) (id identity.UserID) {
+	s.t.Helper()
+	s.rig.Write(func(ctx context.Context, tx *db.Tx) error {
+		u, err := identity.ByEmail(ctx, tx, email)
+		id = u.ID
+		return err
+	})
+	return id
 }
