@@ -50,6 +50,9 @@ const (
 	DeviceApproved   Action = "device.approved"   // a person let a device in; detail scope, network (of the device)
 	DeviceDenied     Action = "device.denied"     // and turned one away
 	ConsentWithdrawn Action = "consent.withdrawn" // a person took back what they let a client have; detail grants
+
+	UpstreamTokenGiven Action = "upstream_token.given" // a client fetched a person's token of an upstream; detail upstream, renewed
+	UpstreamTokenEnded Action = "upstream_token.ended" // the upstream renews it no more; detail upstream
 )
 
 // Invitations, clients, upstreams, tenants, webhooks.
@@ -108,7 +111,7 @@ var Actions = []Action{
 	UserTOTPEnabled, UserTOTPDisabled, UserBackupCodesMade, UserBackupCodeUsed,
 	UserPasskeyAdded, UserPasskeyRemoved, UserLinked, UserUnlinked, UserImpersonated,
 	RefreshReused, RefreshRevoked, SessionsRevoked, SessionRenewed, ServiceLogin, ServiceFailed, CodeReplayed, ConsentGiven, ConsentWithdrawn,
-	DeviceApproved, DeviceDenied,
+	DeviceApproved, DeviceDenied, UpstreamTokenGiven, UpstreamTokenEnded,
 	InviteCreated, InviteAccepted, InviteRevoked,
 	ClientCreated, ClientUpdated, ClientDeactivated, ClientDeleted, ClientSecretChanged, ClientLogoChanged,
 	UpstreamCreated, UpstreamUpdated, UpstreamDeleted,

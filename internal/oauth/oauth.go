@@ -25,17 +25,20 @@ import (
 	"sallyport/internal/limit"
 	"sallyport/internal/outbound"
 	"sallyport/internal/secret"
+	"sallyport/internal/upstream"
 )
 
 // Core holds what the operations need. Keys verifies what we signed ourselves
 // (ID token hints) and what clients sign with a secret they share with us;
-// Documents reads what clients publish: their keys and their metadata.
+// Documents reads what clients publish: their keys and their metadata. Broker
+// renews the tokens of upstreams that clients had kept.
 type Core struct {
 	DB        *db.DB
 	Now       func() time.Time
 	Key       *secret.Key
 	Keys      *jwks.Ring
 	Documents *outbound.Documents
+	Broker    *upstream.Broker
 	Settings  func() Settings // nil: the zero Settings
 }
 

@@ -103,7 +103,7 @@ func New(t testing.TB, d *db.DB) *Rig {
 	r.SignIn = &signin.Core{DB: d, Now: r.Now, Key: key, Passwords: r.Passwords, Broker: r.Broker}
 	r.Documents = outbound.NewDocuments(outbound.Options{Allow: []netip.Prefix{loopback}}, r.Now)
 	t.Cleanup(r.Documents.Close)
-	r.OAuth = &oauth.Core{DB: d, Now: r.Now, Key: key, Keys: r.Keys, Documents: r.Documents, Settings: func() oauth.Settings { return r.Settings }}
+	r.OAuth = &oauth.Core{DB: d, Now: r.Now, Key: key, Keys: r.Keys, Documents: r.Documents, Broker: r.Broker, Settings: func() oauth.Settings { return r.Settings }}
 	r.Self = &self.Core{DB: d, Now: r.Now, Key: key, Passwords: r.Passwords, Issuer: "Keymaster"}
 	r.Admin = &admin.Core{DB: d, Now: r.Now, Key: key, Passwords: r.Passwords}
 	r.Jobs = r.runner()

@@ -38,7 +38,7 @@ func (s *Server) newCores() cores {
 		signIn: &signin.Core{DB: s.db, Now: s.now, Key: key, Passwords: s.passwords, Broker: s.broker},
 		self:   &self.Core{DB: s.db, Now: s.now, Key: key, Passwords: s.passwords, Issuer: "Keymaster"},
 		oauth: &oauth.Core{
-			DB: s.db, Now: s.now, Key: key, Keys: s.keys.Ring, Documents: s.documents, Settings: s.settings.oauth,
+			DB: s.db, Now: s.now, Key: key, Keys: s.keys.Ring, Documents: s.documents, Broker: s.broker, Settings: s.settings.oauth,
 		},
 		admin: &admin.Core{DB: s.db, Now: s.now, Key: key, Passwords: s.passwords, Outbound: s.cfg.OutboundAllow},
 	}

@@ -15,6 +15,7 @@ import (
 	"sallyport/internal/onetime"
 	"sallyport/internal/session"
 	"sallyport/internal/token"
+	"sallyport/internal/upstream"
 	"sallyport/internal/webhook"
 )
 
@@ -52,6 +53,7 @@ var sweeps = []sweep{
 	{"refresh families", token.Sweep},
 	{"one-time secrets", onetime.Sweep},
 	{"grants", grant.Sweep},
+	{"upstream tokens", upstream.SweepKept},
 	{"client documents", before(documentsKept, client.SweepDocuments)},
 	{"limits", limit.Sweep},
 	{"audit", before(auditKept, audit.Sweep)},

@@ -26,6 +26,7 @@ var statuses = map[string]int{
 	oauth.InvalidClient:          http.StatusUnauthorized,
 	oauth.InvalidToken:           http.StatusUnauthorized,
 	oauth.InsufficientScope:      http.StatusForbidden,
+	oauth.LoginRequired:          http.StatusNotFound, // of an upstream's token, which there is none of
 	oauth.ServerError:            http.StatusInternalServerError,
 	oauth.TemporarilyUnavailable: http.StatusServiceUnavailable,
 }

@@ -105,6 +105,10 @@ func newWorld(t testing.TB, d *db.DB) *world {
 			c.SecretHash, c.Policy.Grants = hash, []string{client.GrantClientCredentials}
 			c.Policy.OAuth.Scopes = []string{"api:read", "api:write"}
 		},
+		"calendar": func(c *client.Client) {
+			c.SecretHash, c.Policy.KeepUpstreamTokens, c.Policy.OAuth.Scopes = hash, true, []string{client.ScopeUpstream}
+			c.Policy.Methods = append(c.Policy.Methods, "corp")
+		},
 		"opaque": func(c *client.Client) { c.SecretHash, c.Policy.AccessToken.Format = hash, client.FormatOpaque },
 		"tv": func(c *client.Client) {
 			c.Policy.Grants = []string{client.GrantDevice, client.GrantRefresh}
@@ -117,7 +121,7 @@ func newWorld(t testing.TB, d *db.DB) *world {
 		w.clients[name] = r.Client(name, change)
 	}
 	everywhere := []client.Client{}
-	for _, name := range []string{"web", "spa", "asks", "native", "signs", "fapi", "pairwise", "lax", "strict", "opaque", "tv"} {
+	for _, name := range []string{"web", "spa", "asks", "native", "signs", "fapi", "pairwise", "lax", "strict", "opaque", "tv", "calendar"} {
 		everywhere = append(everywhere, w.clients[name])
 	}
 	w.users["jane"] = r.User("jane@example.com", "Jane Doe", password, everywhere...)
@@ -183,6 +187,7 @@ func (w *world) hooks() map[string]func(*testing.T, map[string]string) {
 	maps.Copy(hooks, w.deviceHooks())
 	maps.Copy(hooks, w.logoutHooks())
 	maps.Copy(hooks, w.tokenHooks())
+	maps.Copy(hooks, w.upstreamHooks())
 	return hooks
 }
 

@@ -17,6 +17,7 @@ func (a *API) tokenRoutes() []wire.Route {
 		{Method: "POST", Pattern: a.Prefix + "/oauth2/revoke", Handler: a.revoke},
 		{Method: "GET", Pattern: a.Prefix + "/oauth2/userinfo", Handler: a.userinfo},
 		{Method: "POST", Pattern: a.Prefix + "/oauth2/userinfo", Handler: a.userinfo},
+		{Method: "GET", Pattern: a.Prefix + "/oauth2/upstream/{upstream}/token", Handler: a.upstreamToken},
 	})
 }
 
@@ -34,7 +35,7 @@ type tokenResponse struct {
 	AccessToken string `json:"access_token"`
 	IssuedType  string `json:"issued_token_type,omitempty"`
 	TokenType   string `json:"token_type"`
-	ExpiresIn   int64  `json:"expires_in"`
+	ExpiresIn   int64  `json:"expires_in,omitempty"`
 	Refresh     string `json:"refresh_token,omitempty"`
 	IDToken     string `json:"id_token,omitempty"`
 	Scope       string `json:"scope,omitempty"`

@@ -28,7 +28,7 @@ func (a *API) userinfo(w http.ResponseWriter, r *http.Request) {
 		a.failBearer(w, r, scheme, err)
 		return
 	}
-	l, scope, err := a.use(r, scheme, raw)
+	l, t, err := a.use(r, scheme, raw, oauth.ScopeOpenID)
 	if err != nil {
 		a.failBearer(w, r, scheme, err)
 		return
@@ -36,7 +36,7 @@ func (a *API) userinfo(w http.ResponseWriter, r *http.Request) {
 	if scheme == "DPoP" {
 		w.Header().Set("DPoP-Nonce", a.OAuth.Nonce())
 	}
-	c := userinfoClaims{Subject: l.Grant.Subject, personal: personalOf(askedFor(scope, l.Grant.Claims), l.User, l.Roles)}
+	c := userinfoClaims{Subject: l.Grant.Subject, personal: personalOf(askedFor(t.Scope, l.Grant.Claims), l.User, l.Roles)}
 	alg := l.Client.Policy.OAuth.UserinfoAlg
 	if alg == "" {
 		wire.WriteJSON(w, http.StatusOK, c)
@@ -106,25 +106,25 @@ func (a *API) bearer(w http.ResponseWriter, r *http.Request) (scheme, raw string
 	return scheme, raw, nil
 }
 
-// use judges a token that came with a request to us.
-func (a *API) use(r *http.Request, scheme, raw string) (oauth.Live, []string, error) {
+// use judges a token that came with a request to us, which takes a scope.
+func (a *API) use(r *http.Request, scheme, raw, need string) (oauth.Live, oauth.AccessToken, error) {
 	t, err := a.readAccess(raw)
 	if err != nil {
-		return oauth.Live{}, nil, &oauth.Error{Code: oauth.InvalidToken, Description: "the token is malformed, expired or not ours", Err: err}
+		return oauth.Live{}, t, &oauth.Error{Code: oauth.InvalidToken, Description: "the token is malformed, expired or not ours", Err: err}
 	}
-	in := oauth.UseIn{Token: t, Scheme: scheme, Need: oauth.ScopeOpenID}
+	in := oauth.UseIn{Token: t, Scheme: scheme, Need: need}
 	if in.Proof, err = a.proof(r); err != nil {
-		return oauth.Live{}, nil, err
+		return oauth.Live{}, t, err
 	}
 	in.Proof.AccessToken = raw
 	if in.Certificate, err = a.certificate(r); err != nil {
-		return oauth.Live{}, nil, &oauth.Error{Code: oauth.InvalidToken, Description: "the client certificate could not be read", Err: err}
+		return oauth.Live{}, t, &oauth.Error{Code: oauth.InvalidToken, Description: "the client certificate could not be read", Err: err}
 	}
 	l, err := a.OAuth.Use(r.Context(), in)
 	if err == nil && !a.forUs(t, l) {
 		err = &oauth.Error{Code: oauth.InvalidToken, Description: "the token is for another resource", Detail: strings.Join(t.Audience, " ")}
 	}
-	return l, t.Scope, err
+	return l, t, err
 }
 
 // forUs reports whether a token is for the issuer, as one is that was asked for

@@ -194,11 +194,12 @@ func asksOf(scope, claims, resources []string) []ask {
 
 // asked-for scopes in words.
 var scopeWords = map[string]ask{
-	oauth.ScopeOpenID:  {Text: "Know you when you come back", More: "It learns an id that stands for you, and when you signed in."},
-	oauth.ScopeProfile: {Text: "See your name"},
-	oauth.ScopeEmail:   {Text: "See your e-mail address"},
-	oauth.ScopeRoles:   {Text: "See what you may do in it", More: "These are the roles that its owner gave you."},
-	oauth.ScopeOffline: {Text: "Keep this access while you are away", More: "Until you take it back on your account page."},
+	oauth.ScopeOpenID:    {Text: "Know you when you come back", More: "It learns an id that stands for you, and when you signed in."},
+	oauth.ScopeProfile:   {Text: "See your name"},
+	oauth.ScopeEmail:     {Text: "See your e-mail address"},
+	oauth.ScopeRoles:     {Text: "See what you may do in it", More: "These are the roles that its owner gave you."},
+	client.ScopeUpstream: {Text: "Use the account that you signed in with elsewhere", More: "As far as you allowed it there, for instance to read a calendar."},
+	oauth.ScopeOffline:   {Text: "Keep this access while you are away", More: "Until you take it back on your account page."},
 }
 
 func askFor(scope string) ask {

@@ -115,6 +115,14 @@ func (f *Fake) Rotate() {
 	f.keys = []key{k}
 }
 
+// Forget has the fake take no refresh token any more that it gave: the people
+// withdrew their consent.
+func (f *Fake) Forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	clear(f.refresh)
+}
+
 // Requests are the method and path of every request so far.
 func (f *Fake) Requests() []string {
 	f.mu.Lock()
