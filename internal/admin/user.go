@@ -11,6 +11,7 @@ import (
 	"sallyport/internal/db"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
+	"sallyport/internal/org"
 	"sallyport/internal/password"
 )
 
@@ -237,6 +238,15 @@ func (c *Core) createdUser(ctx context.Context, tx *db.Tx, a authority, u identi
 	e := client.Enrolment{UserID: u.ID, ClientID: home.ID, Status: client.Active, Roles: roles, CreatedAt: u.CreatedAt}
 	if _, err := client.Enrol(ctx, tx, e); err != nil {
 		return err
+	}
+	if home.Policy.Accounts {
+		if own, made, err := org.Own(ctx, tx, u.ID, home.Tenant.ID, u.CreatedAt); err != nil {
+			return err
+		} else if made {
+			if err := c.record(ctx, tx, a, audit.OrgCreated, home, u, map[string]any{"org": string(own.OrgID), "own": true}); err != nil {
+				return err
+			}
+		}
 	}
 	// To the home's webhooks this is a sign-up like any other.
 	method := "admin"

@@ -50,6 +50,9 @@ const (
 // to users there are and make no new ones, and with MagicLinkNewest the newest
 // of a user's is the only one that works.
 //
+// AllowedDomains are those whose verified addresses are let in whatever Registration
+// says (Door).
+//
 // Accounts gives each new user an account of their own, an org whose owner they
 // are, and has tokens name the one they act in. VerifiedEmail lets nobody in by a
 // password whose address nobody proved; VerifyLater keeps the mail that asks
@@ -64,6 +67,7 @@ type Policy struct {
 	PostLogoutRedirectURIs []string       `json:"post_logout_redirect_uris,omitempty"`
 	AllowedOrigins         []string       `json:"allowed_origins,omitempty"`
 	Registration           Registration   `json:"registration,omitzero"`
+	AllowedDomains         []string       `json:"allowed_domains,omitempty"`
 	Methods                []string       `json:"methods,omitempty"`
 	SecondFactor           string         `json:"second_factor,omitempty"`
 	Password               PasswordPolicy `json:"password,omitzero"`

@@ -12,6 +12,7 @@ import (
 	"sallyport/internal/db"
 	"sallyport/internal/grant"
 	"sallyport/internal/identity"
+	"sallyport/internal/org"
 	"sallyport/internal/secret"
 	"sallyport/internal/session"
 )
@@ -121,7 +122,7 @@ func (c *Core) judgePlace(r Request, s sight, fresh bool) verdict {
 		return verdict{step: giveCode}
 	case e == client.Suspended:
 		return no(AccessDenied, "the person has no access to this application", "the enrolment is suspended")
-	case e == "" && s.client.Policy.Registration == client.Open:
+	case e == "" && s.client.Policy.Door(s.standing.User.Email, s.standing.User.EmailVerified) == client.Active:
 		return verdict{step: giveCode, enrol: true}
 	case r.Asks(promptNone):
 		return no(InteractionRequired, "the person has no access to this application yet", "enrolment "+string(e))
@@ -204,6 +205,15 @@ func (c *Core) enrol(ctx context.Context, tx *db.Tx, s sight, who Visitor, now t
 	})
 	if err != nil || !made {
 		return err
+	}
+	if s.client.Policy.Accounts {
+		own, made, err := org.Own(ctx, tx, s.session.UserID, s.client.Tenant.ID, now)
+		if err == nil && made {
+			err = audit.Record(ctx, tx, now, happened(audit.OrgCreated, s, who, map[string]any{"org": string(own.OrgID), "own": true}))
+		}
+		if err != nil {
+			return err
+		}
 	}
 	return audit.Record(ctx, tx, now, happened(audit.UserEnrolled, s, who, map[string]any{"status": string(client.Active)}))
 }

@@ -18,7 +18,6 @@ import (
 	"errors"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"sallyport/internal/client"
@@ -133,13 +132,3 @@ var slugShape = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 // Slug reports whether s can be a slug: 2 to 63 lower-case letters, digits and
 // single hyphens between them.
 func Slug(s string) bool { return len(s) >= 2 && len(s) <= 63 && slugShape.MatchString(s) }
-
-// DomainName returns a domain in the form it is kept in, or false if mail cannot
-// be sent to it.
-func DomainName(s string) (string, bool) {
-	address, err := identity.NormalizeEmail("x@" + strings.TrimSuffix(strings.TrimSpace(s), "."))
-	if err != nil {
-		return "", false
-	}
-	return address[2:], true
-}

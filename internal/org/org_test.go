@@ -451,8 +451,8 @@ func TestVerifiedDomainIsOneOrgs(t *testing.T) {
 			return org.Disclaim(ctx, tx, orgs[winner], "acme.com")
 		})
 		for in, want := range map[string]string{" Acme.COM. ": "acme.com", "a.b.example": "a.b.example", "localhost": "", "a..b": "", "x@y.z": "", "": "", "bücher.example": ""} {
-			if got, ok := org.DomainName(in); got != want || ok != (want != "") {
-				t.Errorf("DomainName(%q): got %q %v", in, got, ok)
+			if got, ok := identity.NormalizeDomain(in); got != want || ok != (want != "") {
+				t.Errorf("NormalizeDomain(%q): got %q %v", in, got, ok)
 			}
 		}
 	})

@@ -50,6 +50,7 @@ func (c *checker) client(path string, cl *Client, ids map[string]string) {
 	signs := c.clientSecrets(path, cl)
 
 	c.oneOf(path+".registration", cl.Registration, string(client.Open), string(client.Approval), string(client.Invite))
+	c.domains(path+".allowed_domains", cl)
 	c.oneOf(path+".second_factor", cl.SecondFactor, client.FactorOptional, client.FactorRequired)
 	c.oneOf(path+".linking", cl.Linking, "verified_email", "never")
 	c.oneOf(path+".profile", cl.Profile, "default", "fapi2")

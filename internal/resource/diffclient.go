@@ -237,6 +237,7 @@ func clientAttrs(cl client.Client) []attr {
 		{"post_logout_redirect_uris", joined(c.PostLogoutRedirectURIs)},
 		{"allowed_origins", joined(c.AllowedOrigins)},
 		{"registration", c.Registration},
+		{"allowed_domains", joined(c.AllowedDomains)},
 		{"methods", joined(c.Methods)},
 		{"second_factor", c.SecondFactor},
 		{"password", passwordText(c.Password)},

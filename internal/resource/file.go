@@ -46,6 +46,7 @@ type Client struct {
 	PostLogoutRedirectURIs []string       `yaml:"post_logout_redirect_uris,omitempty"`
 	AllowedOrigins         []string       `yaml:"allowed_origins,omitempty"`
 	Registration           string         `yaml:"registration,omitempty"`
+	AllowedDomains         []string       `yaml:"allowed_domains,omitempty"`
 	Methods                []string       `yaml:"methods"`
 	SecondFactor           string         `yaml:"second_factor,omitempty"`
 	Password               PasswordPolicy `yaml:"password,omitempty"`

@@ -128,6 +128,9 @@ func (c *Core) judge(ctx context.Context, tx *db.Tx, p proof, now time.Time) (Ou
 			return Outcome{}, refused, err
 		}
 	}
+	if err := c.letIn(ctx, tx, p, &s, now); err != nil {
+		return Outcome{}, nil, err
+	}
 	switch {
 	case s.User.Status != identity.Active, s.Enrolment == client.Suspended:
 		return Outcome{}, fault.New(fault.EnrolmentSuspended, string(s.User.Status)), nil
@@ -158,12 +161,8 @@ func (c *Core) judge(ctx context.Context, tx *db.Tx, p proof, now time.Time) (Ou
 // enrol gives a user without an enrolment the place that the client's
 // registration policy allows.
 func (c *Core) enrol(ctx context.Context, tx *db.Tx, p proof, s *client.Standing, now time.Time) (*fault.Error, error) {
-	status := client.Active
-	switch p.client.Policy.Registration {
-	case client.Open:
-	case client.Approval:
-		status = client.Pending
-	default:
+	status := p.client.Policy.Door(s.User.Email, s.User.EmailVerified)
+	if status == "" {
 		return fault.New(fault.NotEnrolled), nil
 	}
 	roles := p.client.Policy.Roles.Default

@@ -56,7 +56,7 @@ func (c *Core) arrive(ctx context.Context, tx *db.Tx, out *Returned, a arrival) 
 		out.Prove, err = c.awaitOwner(ctx, tx, *out, user, a)
 		return nil, err
 	}
-	if shut, f, err := c.shut(ctx, tx, out.Client, user); err != nil {
+	if shut, f, err := c.shut(ctx, tx, out.Client, user, p); err != nil {
 		return nil, err
 	} else if f != nil {
 		return f, c.turnedAway(ctx, tx, a.visitor, out.Client, a.up.Key, f)
@@ -163,14 +163,14 @@ func (t Terms) refuse(r relation, p upstream.Profile) *fault.Error {
 
 // shut reports whether the user, or somebody new, needs an invitation; a client
 // that registered itself invites nobody.
-func (c *Core) shut(ctx context.Context, tx *db.Tx, cl client.Client, u identity.User) (bool, *fault.Error, error) {
+func (c *Core) shut(ctx context.Context, tx *db.Tx, cl client.Client, u identity.User, p upstream.Profile) (bool, *fault.Error, error) {
 	if u.ID == "" {
-		open, err := takesIn(ctx, tx, cl)
+		open, err := takesIn(ctx, tx, cl, p.Email)
 		if err != nil || open {
 			return false, nil, err
 		}
 	} else {
-		if cl.Policy.Registration != client.Invite {
+		if cl.Policy.Door(u.Email, u.EmailVerified) != "" {
 			return false, nil, nil
 		}
 		_, err := client.EnrolmentOf(ctx, tx, u.ID, cl.ID)

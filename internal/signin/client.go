@@ -117,7 +117,7 @@ func (c *Core) CheckEmail(ctx context.Context, in CheckEmailIn) (Checked, error)
 		e, err := client.EnrolmentOf(ctx, tx, u.ID, in.ClientID)
 		if errors.Is(err, db.ErrNotFound) {
 			// Of another application of ours: the address is taken all the same.
-			out.Active, err = out.Client.Policy.Registration == client.Open, nil
+			out.Active, err = out.Client.Policy.Door(u.Email, u.EmailVerified) == client.Active, nil
 		} else {
 			out.Active = e.Status == client.Active
 		}

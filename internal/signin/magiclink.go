@@ -92,10 +92,10 @@ func (c *Core) SendMagicLink(ctx context.Context, payload []byte) error {
 		case cl.Policy.MagicLinkExisting && (u.ID == "" || u.Status != identity.Active):
 			return nil
 		case u.ID == "":
-			if ok, err := takesIn(ctx, tx, cl); err != nil || !ok {
+			if ok, err := takesIn(ctx, tx, cl, to.Email); err != nil || !ok {
 				return err
 			}
-		case cl.Policy.Registration == client.Invite:
+		case cl.Policy.Door(u.Email, u.EmailVerified) == "":
 			if _, err := client.EnrolmentOf(ctx, tx, u.ID, cl.ID); errors.Is(err, db.ErrNotFound) {
 				return nil
 			} else if err != nil {
@@ -193,7 +193,7 @@ func (out *MagicLinkOut) admit(ctx context.Context, tx *db.Tx, c *Core, s onetim
 	user, err := identity.ByEmail(ctx, tx, s.Email)
 	switch {
 	case errors.Is(err, db.ErrNotFound):
-		if ok, err := takesIn(ctx, tx, out.Client); err != nil {
+		if ok, err := takesIn(ctx, tx, out.Client, s.Email); err != nil {
 			return nil, err
 		} else if !ok || out.Client.Policy.MagicLinkExisting {
 			return fault.New(fault.NotEnrolled), nil

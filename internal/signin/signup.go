@@ -54,7 +54,7 @@ func (c *Core) SignUp(ctx context.Context, in SignUpIn) (Outcome, error) {
 		if cl, err = clientFor(ctx, tx, in.ClientID, client.MethodPassword, in.Request); err != nil {
 			return err
 		}
-		switch ok, err := takesIn(ctx, tx, cl); {
+		switch ok, err := takesIn(ctx, tx, cl, email); {
 		case err != nil:
 			return err
 		case !ok && cl.Source != client.Operator: // it invites nobody
