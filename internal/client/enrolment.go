@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,8 +18,16 @@ func Enrol(ctx context.Context, tx *db.Tx, e Enrolment) (bool, error) {
 	return n == 1, err
 }
 
-// PutEnrolment stores e over whatever was there.
+// PutEnrolment stores e over whatever was there. Of roles it is what SetRoles is.
 func PutEnrolment(ctx context.Context, tx *db.Tx, e Enrolment, now time.Time) error {
+	switch was, err := lockRoles(ctx, tx, e.UserID, e.ClientID); {
+	case err == nil:
+		if err := byHand(ctx, tx, e.UserID, e.ClientID, was, e.Roles); err != nil {
+			return err
+		}
+	case !errors.Is(err, db.ErrNotFound):
+		return err
+	}
 	_, err := tx.Exec(ctx, `INSERT INTO enrolments (user_id, client_id, status, roles, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $5)
 		ON CONFLICT (user_id, client_id) DO UPDATE SET status = $3, roles = $4, updated_at = $5`,
 		e.UserID, e.ClientID, e.Status, db.JSON(nonNil(e.Roles)), db.At(now))
@@ -43,9 +52,16 @@ func Move(ctx context.Context, tx *db.Tx, u identity.UserID, c ID, was, becomes 
 }
 
 // SetRoles replaces the roles of an enrolment; db.ErrNotFound if there is none.
+// What it takes away no rule gives again, and what it adds no rule takes back.
 func SetRoles(ctx context.Context, tx *db.Tx, u identity.UserID, c ID, roles []string, now time.Time) error {
-	return one(tx.Exec(ctx, `UPDATE enrolments SET roles = $3, updated_at = $4 WHERE user_id = $1 AND client_id = $2`,
-		u, c, db.JSON(nonNil(roles)), db.At(now)))
+	was, err := lockRoles(ctx, tx, u, c)
+	if err != nil {
+		return err
+	}
+	if err := byHand(ctx, tx, u, c, was, roles); err != nil {
+		return err
+	}
+	return putRoles(ctx, tx, u, c, roles, now)
 }
 
 // Remove ends a user's place in a client; db.ErrNotFound if there is none.

@@ -61,12 +61,13 @@ type RuleChange struct {
 // ApplyRules gives a user in a client the roles of the rules that hold, after
 // those that are there, and takes back, unless keep is set, what a rule gave
 // before and none does now. A role that somebody gave by hand is left alone, and
-// one that was given by a rule and taken away by hand is not given again.
+// one that somebody took away by hand is not given again.
 //
-//	          rule holds             removed by hand
-//	none ────────────────▶ given ───────────────────▶ barred ──▶ none
-//	  ▲                      │                               added by hand
-//	  └──────────────────────┘ no rule holds any more
+//	      a rule holds           taken away by hand
+//	none ──────────────▶ given ──────────────────────▶ barred
+//	  ▲                    │                              │
+//	  ├────────────────────┘ no rule holds any more       │
+//	  └───────────────────────────────────────────────────┘ given by hand
 //
 // Fails with db.ErrNotFound where the user has no place.
 func ApplyRules(ctx context.Context, tx *db.Tx, u identity.UserID, c ID, rules []RoleRule, a Assertion, keep bool, now time.Time) (RuleChange, error) {
@@ -125,21 +126,21 @@ func AddRole(ctx context.Context, tx *db.Tx, u identity.UserID, c ID, role strin
 	if before, err = lockRoles(ctx, tx, u, c); err != nil {
 		return nil, nil, err
 	}
-	if err := clearRuleState(ctx, tx, u, c, role); err != nil {
-		return nil, nil, err
-	}
 	if slices.Contains(before, role) {
-		return before, before, nil
+		return before, before, clearRuleState(ctx, tx, u, c, role)
 	}
 	after = append(slices.Clone(before), role)
+	if err := byHand(ctx, tx, u, c, before, after); err != nil {
+		return nil, nil, err
+	}
 	return before, after, putRoles(ctx, tx, u, c, after, now)
 }
 
 // RemoveRole takes a role from a user in a client and returns all of them before
-// and after; the others keep their order. If a rule gave it, no rule gives it
-// again. Fails with ErrNotHeld; with db.ErrNotFound where the user has no place;
-// and, if keepLast is set, with ErrLastHolder where no other active user has the
-// role, however many are removed at once.
+// and after; the others keep their order, and no rule gives it again. Fails with
+// ErrNotHeld; with db.ErrNotFound where the user has no place; and, if keepLast is
+// set, with ErrLastHolder where no other active user has the role, however many
+// are removed at once.
 func RemoveRole(ctx context.Context, tx *db.Tx, u identity.UserID, c ID, role string, keepLast bool, now time.Time) (before, after []string, err error) {
 	if keepLast {
 		// Whoever removes the role from somebody else waits here, and then sees
@@ -163,10 +164,10 @@ func RemoveRole(ctx context.Context, tx *db.Tx, u identity.UserID, c ID, role st
 			return before, before, ErrLastHolder
 		}
 	}
-	if err := barRule(ctx, tx, u, c, role); err != nil {
+	after = slices.DeleteFunc(slices.Clone(before), func(r string) bool { return r == role })
+	if err := byHand(ctx, tx, u, c, before, after); err != nil {
 		return nil, nil, err
 	}
-	after = slices.DeleteFunc(slices.Clone(before), func(r string) bool { return r == role })
 	return before, after, putRoles(ctx, tx, u, c, after, now)
 }
 

@@ -52,10 +52,24 @@ func clearRuleState(ctx context.Context, tx *db.Tx, u identity.UserID, c ID, rol
 	return err
 }
 
-// barRule notes that a role was taken away by hand, if a rule gave it.
-func barRule(ctx context.Context, tx *db.Tx, u identity.UserID, c ID, role string) error {
-	_, err := tx.Exec(ctx, `UPDATE rule_roles SET state = 'barred' WHERE user_id = $1 AND client_id = $2 AND role = $3`, u, c, role)
-	return err
+// byHand notes which roles somebody took away and which they gave, so that no rule
+// undoes it.
+func byHand(ctx context.Context, tx *db.Tx, u identity.UserID, c ID, before, after []string) error {
+	for _, role := range before {
+		if !slices.Contains(after, role) {
+			if err := putRuleState(ctx, tx, u, c, role, roleBarred); err != nil {
+				return err
+			}
+		}
+	}
+	for _, role := range after {
+		if !slices.Contains(before, role) {
+			if err := clearRuleState(ctx, tx, u, c, role); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // holders are the users who have a role in a client, oldest enrolment first;

@@ -29,8 +29,8 @@ CREATE TABLE alias_numbers (
   last      BIGINT NOT NULL
 );
 
--- A role of an enrolment that a rule gave ("given"), or one that a rule gave and
--- somebody took away ("barred"), which no rule gives again.
+-- A role of an enrolment that a rule gave ("given"), or one that somebody took
+-- away ("barred"), which no rule gives again.
 CREATE TABLE rule_roles (
   user_id   TEXT NOT NULL,
   client_id TEXT NOT NULL,
