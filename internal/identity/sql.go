@@ -108,13 +108,6 @@ func SetPassword(ctx context.Context, tx *db.Tx, id UserID, old, hash string, no
 	return n == 1, err
 }
 
-// HoldPassword has whoever changes the user wait until this transaction ends:
-// what is read of the password after it stays true.
-func HoldPassword(ctx context.Context, tx *db.Tx, id UserID) error {
-	_, err := tx.Exec(ctx, `UPDATE users SET status = status WHERE id = $1`, id)
-	return err
-}
-
 // ReplacePassword stores a new hash whatever was there; db.ErrNotFound if
 // there is no such user.
 func ReplacePassword(ctx context.Context, tx *db.Tx, id UserID, hash string, now time.Time) error {

@@ -15,6 +15,13 @@ import (
 // in, whatever addresses the two have. It says nothing about the address here:
 // only a sign-in proves that.
 func (c *Core) connect(ctx context.Context, tx *db.Tx, out *Returned, at pursued, v Visitor) (*fault.Error, error) {
+	// Held, because the owner of the address may come just now and end whatever
+	// somebody made before them: of the two, one sees the other.
+	if err := identity.Hold(ctx, tx, at.user); errors.Is(err, db.ErrNotFound) {
+		return fault.New(fault.Unauthenticated), nil
+	} else if err != nil {
+		return nil, err
+	}
 	s, err := session.ByID(ctx, tx, at.data.Link, c.Now())
 	if errors.Is(err, db.ErrNotFound) || err == nil && (s.Partial || s.UserID != at.user) {
 		return fault.New(fault.Unauthenticated), nil

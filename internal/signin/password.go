@@ -149,7 +149,7 @@ func (c *Core) giveBack(ctx context.Context, in PasswordIn) error {
 // first, and the sign-in sees that.
 func upgrade(ctx context.Context, tx *db.Tx, u identity.UserID, old, rehashed string, now time.Time) (string, error) {
 	if rehashed == "" {
-		return old, identity.HoldPassword(ctx, tx, u)
+		return old, identity.Hold(ctx, tx, u)
 	}
 	changed, err := identity.SetPassword(ctx, tx, u, old, rehashed, now)
 	if changed {

@@ -104,12 +104,12 @@ func (c *Core) prove(ctx context.Context, tx *db.Tx, u identity.User, email stri
 	if err := audit.Record(ctx, tx, now, v.event(audit.UserEmailVerified, u, client.Client{}, nil)); err != nil {
 		return u, err
 	}
-	if u.HasPassword() {
-		if err := identity.ReplacePassword(ctx, tx, u.ID, "", now); err != nil {
-			return u, err
-		}
-		u.PasswordHash = ""
+	// Whether or not there was one when we looked; and it holds the user, so that
+	// nothing is added meanwhile.
+	if err := identity.ReplacePassword(ctx, tx, u.ID, "", now); err != nil {
+		return u, err
 	}
+	u.PasswordHash = ""
 	return u, c.evict(ctx, tx, u, k, v)
 }
 

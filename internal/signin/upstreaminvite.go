@@ -94,6 +94,9 @@ func (c *Core) acceptInvite(ctx context.Context, tx *db.Tx, in UpstreamInviteIn,
 	if err != nil {
 		return nil, err
 	}
+	if f := a.terms.refuse(rel, p); f != nil {
+		return f, c.turnedAway(ctx, tx, a.visitor, out.Client, a.up.Key, f)
+	}
 	if rel == unproved {
 		return fault.New(fault.AccountExists), nil // theirs by an address that nobody vouched for
 	}
