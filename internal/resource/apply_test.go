@@ -157,7 +157,7 @@ func (s *stage) wantSurfaces() {
 		Snooplytics:  &Snooplytics{Client: string(s.byKey("snoop")), CompletionURL: "http://localhost:3030/sso/done"},
 		Tofu: &Tofu{Client: string(s.byKey("tofu")), Google: "google", Okta: "okta", WorkOS: "workos", AppendSlash: "serve", RotateRefresh: true,
 			LogoutRevokesRefresh: new(false), ProxyMode: true, PasswordRequiresNoMFA: new(false), RequireVerifiedEmail: new(false),
-			Impersonation: true, PKCE: "required"},
+			Impersonation: true, PKCE: "required", ReturnTo: "https://tofu.example.com/bye"},
 		HackIllinois: &HackIllinois{Client: string(s.byKey("hack")), Upstreams: HackUpstreams{GitHub: "gh", LinkedIn: "linkedin"},
 			Login: "brokered", PassThrough: []string{"linkedin"}, Impersonation: new(false), LinkedIn: "legacy",
 			LegacyTokensUntil: "2026-12-31", StaffDomain: "hackillinois.org", Admins: []string{"systems@hackillinois.org"},

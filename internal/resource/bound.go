@@ -122,6 +122,9 @@ func (c *checker) tofu(path string, v *Tofu) {
 	v.AppendSlash, v.PKCE = or(v.AppendSlash, "redirect"), or(v.PKCE, "optional")
 	c.oneOf(path+".append_slash", v.AppendSlash, "redirect", "serve")
 	c.oneOf(path+".pkce", v.PKCE, "optional", "required")
+	if v.ReturnTo != "" && !webURL(v.ReturnTo) {
+		c.wrong(path+".return_to", "must be an https URL without fragment (http on a loopback host)")
+	}
 	yes(&v.PasswordRequiresNoMFA, true)
 	yes(&v.RequireVerifiedEmail, true)
 	yes(&v.LogoutRevokesRefresh, !v.ProxyMode)

@@ -112,6 +112,7 @@ func TestParseRefusesSurfacesThatCannotWork(t *testing.T) {
 		{"client: hack", "client: hack, renew_for: 1ms", `r.yaml:12: surfaces.hackillinois.renew_for: must be at least 1s`},
 		{"client: hack", "client: hack, debug: true", `r.yaml:12: surfaces.hackillinois.debug: unknown key`},
 		{"google: goog", "google: goog, append_slash: never", `r.yaml:11: surfaces.tofu.append_slash: must be redirect or serve, not "never"`},
+		{"google: goog", "google: goog, return_to: nowhere", `r.yaml:11: surfaces.tofu.return_to: must be an https URL without fragment (http on a loopback host)`},
 		{"google: goog", "google: goog, pkce: maybe", `r.yaml:11: surfaces.tofu.pkce: must be optional or required, not "maybe"`},
 	} {
 		text := strings.TrimPrefix(strings.Replace(bare, c.old, c.new, 1), "\n")

@@ -383,7 +383,8 @@ surfaces:
   accountmaker: {default_client: am}
   snooplytics: {client: snoop, completion_url: "http://localhost:3030/sso/done"}
   tofu: {client: tofu, google: google, okta: okta, workos: workos, append_slash: serve, rotate_refresh: true, logout_revokes_refresh: false,
-         proxy_mode: true, password_requires_no_mfa: false, require_verified_email: false, impersonation: true, pkce: required}
+         proxy_mode: true, password_requires_no_mfa: false, require_verified_email: false, impersonation: true, pkce: required,
+         return_to: https://tofu.example.com/bye}
   hackillinois: {client: hack, upstreams: {github: gh}, login: brokered, pass_through: [linkedin], impersonation: false, linkedin: legacy,
                  legacy_tokens_until: "2026-12-31", staff_domain: hackillinois.org, admins: [systems@hackillinois.org],
                  grant_by: [github], hosted_domain: example.com, drop_grants: false, renew_for: 60d, any_role: true}

@@ -65,6 +65,9 @@ type Tofu struct {
 	RequireVerifiedEmail  *bool  `yaml:"require_verified_email,omitempty" json:"require_verified_email"`     // on
 	Impersonation         bool   `yaml:"impersonation,omitempty" json:"impersonation,omitempty"`
 	PKCE                  string `yaml:"pkce,omitempty" json:"pkce"` // optional or required
+	// ReturnTo is where WorkOS sends a browser after sign-out; it must be registered
+	// there. Empty is what is its default.
+	ReturnTo string `yaml:"return_to,omitempty" json:"return_to,omitempty"`
 }
 
 // HackIllinois binds the surface to its client. Upstreams that are left out are

@@ -34,6 +34,7 @@ const (
 	devClientSecret = "demo-client-secret-for-this-machine-only" //nolint:gosec // the three are for everybody to see
 	devConsole      = "3d2b7a54-91c8-4b7d-8a3e-5b8f0c6d2e77"
 	devTerminal     = "b1a7c9de-2f40-4b55-8a6e-c01d5e2f7a93"
+	devAtProvider   = "sallyport-at-fake" // what the fake providers know Sallyport as
 	devUser         = "jane@example.com"
 	devPassword     = "correct-demo-staple-1" //nolint:gosec // as above
 	devOperator     = "operator@example.com"
@@ -228,6 +229,9 @@ func newPlayground(base string) Playground {
 			{"Get a token for the client itself (Keymaster API)", "curl -s " + base + "/auth/token -d grant_type=client_credentials -d client_id=" + devClient + " -d client_secret=" + devClientSecret + " -d scope=users:read"},
 			{"Sign in with GitHub (HackIllinois API)", "code=$(" + follow("/hackillinois/auth/github/?redirect_uri="+base+dev.AppPath+"/code") + "); " +
 				"curl -s " + base + `/hackillinois/auth/code/github/ -d "{\"code\":\"$code\"}"`},
+			{"Sign in (Tofu API)", post("/tofu/api/token/", `{"email":"`+devUser+`","password":"`+devPassword+`"}`)},
+			{"Sign in with a code that a page got from Google (Tofu API)", "code=$(" + follow(dev.ProviderPath+"/google/o/oauth2/v2/auth?client_id="+devAtProvider+"&redirect_uri="+base+dev.AppPath+"/code") + "); " +
+				"curl -s " + base + `/tofu/api/core/auth/google/login/ -H 'Content-Type: application/json' -d "{\"code\":\"$code\",\"redirect_uri\":\"` + base + dev.AppPath + `/code\"}"`},
 			{"Read what the OpenID provider can do", "curl -s " + base + "/.well-known/openid-configuration"},
 			{"Sign in to a terminal: open verification_uri_complete in a browser", "curl -s " + base + "/oauth2/device_authorization -d client_id=" + devTerminal + " -d 'scope=openid profile email'"},
 			{"Get a token for the client itself (OAuth)", "curl -s " + base + "/oauth2/token -u " + devClient + ":" + devClientSecret + " -d grant_type=client_credentials -d scope=reports"},

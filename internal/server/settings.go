@@ -11,6 +11,7 @@ import (
 	"sallyport/internal/oauth"
 	"sallyport/internal/resource"
 	"sallyport/internal/surface/hackillinois"
+	"sallyport/internal/surface/tofu"
 )
 
 // settings are the surfaces' lines of the resource file, which may be applied
@@ -69,6 +70,21 @@ func (s *settings) hackIllinois() hackillinois.Settings {
 		out.LegacyUntil = day.AddDate(0, 0, 1)
 	}
 	return out
+}
+
+// tofu are those of the surface tofu. Without a client it is switched off.
+func (s *settings) tofu() tofu.Settings {
+	t := s.kept.Load().Tofu
+	if t == nil {
+		return tofu.Settings{}
+	}
+	return tofu.Settings{
+		Client: client.ID(t.Client), Google: t.Google, Okta: t.Okta, WorkOS: t.WorkOS,
+		Serve: t.AppendSlash == "serve", RotateRefresh: t.RotateRefresh, ProxyMode: t.ProxyMode,
+		LogoutRevokesRefresh:  on(t.LogoutRevokesRefresh) && (t.LogoutRevokesRefresh != nil || !t.ProxyMode),
+		PasswordRequiresNoMFA: on(t.PasswordRequiresNoMFA), RequireVerifiedEmail: on(t.RequireVerifiedEmail),
+		Impersonation: t.Impersonation, RequirePKCE: t.PKCE == "required", ReturnTo: t.ReturnTo,
+	}
 }
 
 // on reads a choice that an older file may have left open: on is the default of

@@ -16,6 +16,7 @@ import (
 	"sallyport/internal/surface/keymaster"
 	"sallyport/internal/surface/oidc"
 	"sallyport/internal/surface/pages"
+	"sallyport/internal/surface/tofu"
 	"sallyport/internal/token"
 	"sallyport/internal/wire"
 )
@@ -65,6 +66,7 @@ func (s *Server) surfaces(c cores, inbox *dev.Inbox) ([]surface, error) {
 		SignIn: c.signIn, Self: c.self, Admin: c.admin, Keys: s.keys.Ring, Tokens: km.Tokens, Now: s.now, Log: s.log,
 		Issuers: issuers(s.cfg), Settings: s.settings.hackIllinois,
 	}
+	tf := &tofu.API{SignIn: c.signIn, Keys: s.keys.Ring, Tokens: km.Tokens, Now: s.now, Log: s.log, Settings: s.settings.tofu}
 	// The provider once more below the path that Snooplytics' contract gives it.
 	below := *op
 	below.Prefix = "/api/auth"
@@ -72,6 +74,7 @@ func (s *Server) surfaces(c cores, inbox *dev.Inbox) ([]surface, error) {
 		{name: "oidc", routes: slices.Concat(op.Routes(), below.Routes()), notFound: pg.NotFound, notAllowed: pg.MethodNotAllowed, crash: pg.Crash, own: true, first: true},
 		{name: "keymaster", routes: km.Routes(), notFound: km.NotFound, notAllowed: km.MethodNotAllowed, crash: km.Crash, with: []string{"pages"}},
 		{name: "hackillinois", routes: hack.Routes(), alone: hack.Alone(), whole: true, notFound: hack.NotFound, notAllowed: hack.MethodNotAllowed, crash: hack.Crash},
+		{name: "tofu", routes: tf.Routes(), whole: true, notFound: tf.NotFound, notAllowed: tf.MethodNotAllowed, crash: tf.Crash},
 		{name: "pages", routes: pg.Routes(), notFound: pg.NotFound, notAllowed: pg.MethodNotAllowed, crash: pg.Crash, own: true},
 	}
 	if inbox != nil {
