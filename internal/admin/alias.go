@@ -13,14 +13,13 @@ import (
 )
 
 // Ruler is who administers the people of a client that names its own roles and
-// knows its users by aliases: a user who holds the role By there, or, with
-// Service, one of the client's services by that name, whom the surface has
-// authenticated.
+// knows its users by aliases: a user who holds the role By there, or Service, a
+// client that the surface has found to be a service of it.
 type Ruler struct {
 	ClientID  client.ID
 	UserID    identity.UserID
 	By        string
-	Service   string
+	Service   client.ID
 	IP        string
 	RequestID string
 }
@@ -125,8 +124,7 @@ func (c *Core) changeRoles(ctx context.Context, who Ruler, alias string, change 
 func (c *Core) ruled(ctx context.Context, tx *db.Tx, who Ruler, action audit.Action, cl client.Client, u identity.User, detail map[string]any) error {
 	actor := audit.User(who.UserID)
 	if who.Service != "" {
-		actor = audit.Service(cl.ID)
-		detail["service"] = who.Service
+		actor = audit.Service(who.Service)
 	}
 	detail["email"], detail["name"] = u.Email, u.DisplayName
 	return audit.Record(ctx, tx, c.Now(), audit.Event{
@@ -146,6 +144,24 @@ func (c *Core) Bound(ctx context.Context, id client.ID) (client.Client, error) {
 		return client.Client{}, fault.New(fault.ClientUnknown)
 	}
 	return cl, err
+}
+
+// Sibling is the client of that key, if the secret is its own: a service beside
+// the surface that asks. Anything else is ClientAuthFailed.
+func (c *Core) Sibling(ctx context.Context, key, plain string) (client.Client, error) {
+	var cl client.Client
+	err := c.DB.Read(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+		cl, err = client.ByKey(ctx, tx, key)
+		return err
+	})
+	known := err == nil && cl.Active && cl.Confidential() && cl.VerifySecret(c.Key, plain)
+	switch {
+	case err != nil && !errors.Is(err, db.ErrNotFound):
+		return client.Client{}, err
+	case !known:
+		return client.Client{}, fault.New(fault.ClientAuthFailed)
+	}
+	return cl, nil
 }
 
 // Holders are the aliases of the users who have a role in a client, the oldest

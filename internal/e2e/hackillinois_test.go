@@ -189,7 +189,7 @@ func (a app) ask(method, path, token, body string, into any) {
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", token)
-	res, err := http.DefaultClient.Do(req)
+	res, err := (&http.Client{Timeout: 10 * time.Second}).Do(req)
 	if err != nil {
 		a.t.Fatal(err)
 	}

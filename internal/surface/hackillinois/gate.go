@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"sallyport/internal/client"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
 	"sallyport/internal/jwks"
@@ -29,6 +30,7 @@ type caller struct {
 	since   time.Time  // when such a token was made
 	acting  bool       // the token is one of an impersonation
 	roles   []string   // what the token says and is still true
+	service client.ID  // who asks on the private listener, and nothing else is set but alias
 }
 
 // presented are the claims of a token that is shown to us. What has another type

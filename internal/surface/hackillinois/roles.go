@@ -23,7 +23,7 @@ type userList struct {
 // ruler is the administrator who asks, whomever they ask as.
 func (a *API) ruler(r *http.Request, c caller) admin.Ruler {
 	o := wire.OriginOf(r.Context())
-	return admin.Ruler{ClientID: a.Settings().Client, UserID: c.user, By: roleAdmin, IP: o.IP, RequestID: o.RequestID}
+	return admin.Ruler{ClientID: a.Settings().Client, UserID: c.user, Service: c.service, By: roleAdmin, IP: o.IP, RequestID: o.RequestID}
 }
 
 // ownRoles is GET /auth/roles/ (contract §4.3): the roles of now, which may be

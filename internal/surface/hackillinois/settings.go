@@ -29,9 +29,7 @@ type Settings struct {
 	GrantBy     []string // by which providers; empty: GrantBy
 	KeepGrants  bool     // roles given by a rule stay when it holds no more
 
-	// Services are the API keys of sibling services on the private listener, by
-	// the service's name, as their SHA-256.
-	Services map[string][]byte
+	Services []string // keys of the clients that the private listener serves (§7.3)
 }
 
 // Lifetime is how long a token of the original lives (contract §2.1).
