@@ -129,6 +129,35 @@ func setConsole(ctx context.Context, tx *db.Tx, was, value string, now time.Time
 	return n == 1, err
 }
 
+// queued is everybody who waits, in the client $1 of the tenant $2: for places, if
+// $3, and for the feature $4 or any. Empty arguments ask for all.
+const queued = ` FROM (
+	SELECT e.client_id, e.user_id, '' AS entry, '' AS org_id, '' AS feature, e.created_at, e.notified_at
+		FROM enrolments e WHERE e.status = 'pending' AND $4 = ''
+	UNION ALL
+	SELECT w.client_id, w.user_id, w.id, w.org_id, w.feature, w.created_at, w.notified_at
+		FROM waitlist w WHERE w.status = 'waiting' AND NOT $3 AND ($4 = '' OR w.feature = $4)
+	) AS q WHERE ($1 = '' OR q.client_id = $1) AND ($2 = '' OR q.client_id IN (SELECT id FROM clients WHERE tenant_id = $2))`
+
+func scanWaiting(r db.Row) (w Waiting, err error) {
+	var since, notified db.Time
+	err = r.Scan(&w.ClientID, &w.UserID, &w.Entry, &w.Account, &w.Feature, &since, &notified)
+	w.Since, w.NotifiedAt = since.Time, notified.Time
+	return w, err
+}
+
+// waiting returns one page of the queue and its length.
+func waiting(ctx context.Context, tx *db.Tx, id client.ID, tenant client.TenantID, in QueueIn) ([]Waiting, int, error) {
+	args := []any{id, tenant, in.Places, in.Feature}
+	total, err := db.One(ctx, tx, db.Int, `SELECT COUNT(*)`+queued, args...)
+	if err != nil {
+		return nil, 0, fmt.Errorf("count who waits: %w", err)
+	}
+	all, err := db.All(ctx, tx, scanWaiting, `SELECT q.client_id, q.user_id, q.entry, q.org_id, q.feature, q.created_at, q.notified_at`+queued+`
+		ORDER BY q.created_at, q.user_id, q.entry LIMIT $5 OFFSET $6`, append(args, in.Page.Size, in.Page.offset())...)
+	return all, int(total), err
+}
+
 // one turns "no row was changed" into db.ErrNotFound.
 func one(n int64, err error) error {
 	if err == nil && n == 0 {

@@ -28,12 +28,14 @@ const (
 	FactorChanged   Template = "factor_changed"   // Change; Link, optional
 	OperatorSetup   Template = "operator_setup"   // Link; Minutes
 	AccountExists   Template = "account_exists"   // Link, optional: where to sign in
+	Waiting         Template = "waiting"          // Feature, optional
+	FeatureReady    Template = "feature_ready"    // Feature
 	AccountInvite   Template = "account_invite"   // Link; Org, Inviter, optional; Minutes
 	LinkChanged     Template = "link_changed"     // Change; Upstream; Link, optional
 )
 
 // Templates is every template there is.
-var Templates = []Template{MagicLink, ResetPassword, PasswordChanged, VerifyEmail, Invite, Approved, FactorChanged, OperatorSetup, AccountExists, AccountInvite, LinkChanged}
+var Templates = []Template{MagicLink, ResetPassword, PasswordChanged, VerifyEmail, Invite, Approved, FactorChanged, OperatorSetup, AccountExists, AccountInvite, Waiting, FeatureReady, LinkChanged}
 
 // Change says what happened to a second factor, or to a link.
 type Change string
@@ -64,6 +66,7 @@ type Data struct {
 	Name       string `json:"name,omitempty"`    // of the recipient
 	Inviter    string `json:"inviter,omitempty"` // name or address
 	Org        string `json:"org,omitempty"`     // name of an organization
+	Feature    string `json:"feature,omitempty"` // that somebody waits for
 	Minutes    int    `json:"minutes,omitempty"` // how long link and code work; 0: not said
 	Change     Change `json:"change,omitempty"`
 	Upstream   string `json:"upstream,omitempty"` // title of an upstream
@@ -120,7 +123,7 @@ func Render(t Template, d Data) (Message, error) {
 		d.ClientName = "Sallyport"
 	}
 	d.Name, d.Inviter, d.Code = person(d.Name), inviter(d.Inviter), oneLine(d.Code)
-	d.Upstream, d.Org = oneLine(d.Upstream), person(d.Org)
+	d.Upstream, d.Org, d.Feature = oneLine(d.Upstream), person(d.Org), person(d.Feature)
 
 	p := page{Link: htmltemplate.URL(d.Link), //nolint:gosec // checkLink has taken its scheme; the template still escapes the rest
 		Code: d.Code, ClientName: d.ClientName}

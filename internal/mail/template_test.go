@@ -70,6 +70,10 @@ func TestTemplatesSayWhatTheyShould(t *testing.T) {
 		{OperatorSetup, full, []string{"operator of Demo"}, nil},
 		{AccountInvite, Data{ClientName: "Demo", Org: "Acme", Inviter: "Bob", Minutes: 7 * 24 * 60}, []string{"Bob invites you to join Acme at Demo.", "7 days"}, nil},
 		{AccountInvite, Data{Org: "win at evil.example now"}, []string{"You are invited to join Sallyport."}, []string{"evil"}},
+		{Waiting, Data{ClientName: "Demo"}, []string{"You are on the list for Demo."}, []string{"http"}},
+		{Waiting, Data{ClientName: "Demo", Feature: "beta"}, []string{"on the list for beta at Demo."}, nil},
+		{FeatureReady, Data{ClientName: "Demo", Feature: "beta", Name: "Jane"}, []string{"Hello Jane,", "beta is ready for you at Demo"}, []string{"http"}},
+		{FeatureReady, Data{Feature: "evil.example"}, []string{"what you waited for is ready"}, []string{"evil"}},
 		{AccountExists, full, []string{"already"}, []string{"Jane"}},
 	} {
 		m := render(t, c.tm, c.d)

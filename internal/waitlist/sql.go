@@ -65,8 +65,10 @@ func Decide(ctx context.Context, tx *db.Tx, id string, becomes Status) (Entry, b
 	return e, err == nil, err
 }
 
-// Notified notes that somebody was told at a time.
-func Notified(ctx context.Context, tx *db.Tx, id string, now time.Time) error {
-	_, err := tx.Exec(ctx, `UPDATE waitlist SET notified_at = $2 WHERE id = $1`, id, db.At(now))
-	return err
+// Notified notes that somebody who waits is told so now, unless they were since
+// before; it reports whether they are to be told. Of any number of callers one is.
+func Notified(ctx context.Context, tx *db.Tx, id string, before, now time.Time) (bool, error) {
+	n, err := tx.Exec(ctx, `UPDATE waitlist SET notified_at = $3 WHERE id = $1 AND status = 'waiting' AND (notified_at IS NULL OR notified_at <= $2)`,
+		id, db.At(before), db.At(now))
+	return n == 1, err
 }

@@ -156,14 +156,38 @@ func TestOneJoinAndOneDecisionWins(t *testing.T) {
 			t.Errorf("made %d times and decided %d times, want once each", made.Load(), decided.Load())
 		}
 		h.write(func(ctx context.Context, tx *db.Tx) error {
-			if err := waitlist.Notified(ctx, tx, id.Load().(string), now); err != nil {
-				return err
+			if told, err := waitlist.Notified(ctx, tx, id.Load().(string), now, now); err != nil || told {
+				t.Errorf("who does not wait is told that they do: %v %v", told, err)
 			}
 			e, err := waitlist.Of(ctx, tx, h.orgs[0], h.people[0], "beta")
-			if err != nil || e.Status == waitlist.Waiting || !e.NotifiedAt.Equal(now) {
+			if err != nil || e.Status == waitlist.Waiting {
 				t.Errorf("got %+v %v", e, err)
 			}
 			return nil
+		})
+	})
+}
+
+func TestWhoWaitsIsToldOnceInAWhile(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		h := open(t, d)
+		e, _ := h.join(0, 0, "beta", now)
+		for i, at := range []time.Time{now, now.Add(59 * time.Minute), now.Add(time.Hour), now.Add(time.Hour)} {
+			want := i == 0 || i == 2
+			h.write(func(ctx context.Context, tx *db.Tx) error {
+				told, err := waitlist.Notified(ctx, tx, e.ID, at.Add(-time.Hour), at)
+				if told != want {
+					t.Errorf("at %s: told is %v", at, told)
+				}
+				return err
+			})
+		}
+		h.write(func(ctx context.Context, tx *db.Tx) error {
+			e, err := waitlist.ByID(ctx, tx, e.ID)
+			if !e.NotifiedAt.Equal(now.Add(time.Hour)) {
+				t.Errorf("told last at %s", e.NotifiedAt)
+			}
+			return err
 		})
 	})
 }

@@ -112,3 +112,4 @@ CREATE INDEX waitlist_client ON waitlist (client_id, status, created_at);
 
 -- When somebody who waits for a place was last told so.
 ALTER TABLE enrolments ADD COLUMN notified_at BIGINT;
+CREATE INDEX enrolments_pending ON enrolments (created_at) WHERE status = 'pending';
