@@ -11,11 +11,14 @@ Lines of JSON on stdin ask it something, one line on stdout answers:
   {"do": "hash", "password": …, "with": …}                  a password hash
 """
 import json
+import logging
 import sys
 import threading
 from wsgiref import simple_server
 
 from django.conf import settings
+
+logging.disable(logging.ERROR)  # what is refused is no news
 
 settings.configure(
     SECRET_KEY=sys.argv[1],
