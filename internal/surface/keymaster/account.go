@@ -90,7 +90,7 @@ func proof(b *wire.Body) self.Proof {
 
 type accountResponse struct {
 	ID                   identity.UserID `json:"id"`
-	Email                string          `json:"email"`
+	Email                *string         `json:"email"`
 	DisplayName          *string         `json:"display_name"`
 	TOTPEnabled          bool            `json:"totp_enabled"`
 	BackupCodesRemaining int             `json:"backup_codes_remaining"`
@@ -100,7 +100,7 @@ type accountResponse struct {
 
 func account(p self.Profile) accountResponse {
 	out := accountResponse{
-		ID: p.User.ID, Email: p.User.Email, TOTPEnabled: p.TOTP, BackupCodesRemaining: p.BackupCodesRemaining,
+		ID: p.User.ID, Email: orNull(p.User.Email), TOTPEnabled: p.TOTP, BackupCodesRemaining: p.BackupCodesRemaining,
 		HasPassword: p.User.HasPassword(), Providers: slices.Compact(slices.Sorted(slices.Values(p.Upstreams))),
 	}
 	if p.User.DisplayName != "" {

@@ -13,7 +13,7 @@ import (
 // userView is a user (contract §8.2).
 type userView struct {
 	ID          identity.UserID `json:"id"`
-	Email       string          `json:"email"`
+	Email       *string         `json:"email"`
 	DisplayName *string         `json:"display_name"`
 	Platform    bool            `json:"is_platform_admin"`
 	TOTP        bool            `json:"totp_enabled"`
@@ -29,7 +29,7 @@ type placeView struct {
 
 func viewUser(p admin.Person) userView {
 	v := userView{
-		ID: p.ID, Email: p.Email, DisplayName: orNull(p.DisplayName), Platform: p.Platform, TOTP: p.TOTP,
+		ID: p.ID, Email: orNull(p.Email), DisplayName: orNull(p.DisplayName), Platform: p.Platform, TOTP: p.TOTP,
 		CreatedAt: timestamp(p.CreatedAt), Apps: make([]placeView, len(p.Enrolments)),
 	}
 	for i, e := range p.Enrolments {

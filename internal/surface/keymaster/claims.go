@@ -24,7 +24,7 @@ const (
 // userClaims are the claims of a user's access token (contract §1.4).
 type userClaims struct {
 	Subject  identity.UserID `json:"sub"`
-	Email    string          `json:"email"`
+	Email    *string         `json:"email"`
 	Name     *string         `json:"name"`
 	Audience string          `json:"aud"`
 	Issuer   string          `json:"iss"`
@@ -105,7 +105,7 @@ func (a *API) AccessToken(ctx context.Context, in signin.SignedIn) (string, erro
 	}
 	now := a.Now().Truncate(time.Second)
 	c := userClaims{
-		Subject: in.User.ID, Email: in.User.Email, Audience: audienceOf(in.Client), Issuer: issuerOf(ctx, p),
+		Subject: in.User.ID, Email: orNull(in.User.Email), Audience: audienceOf(in.Client), Issuer: issuerOf(ctx, p),
 		IssuedAt: now.Unix(), Expires: now.Add(p.AccessToken.Lifetime.D()).Unix(), Roles: in.Roles, ID: tokenID(in),
 	}
 	if in.User.DisplayName != "" {

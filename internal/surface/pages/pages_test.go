@@ -2,8 +2,11 @@ package pages_test
 
 import (
 	"context"
+	"fmt"
+	"html"
 	"log/slog"
 	"maps"
+	"net/http"
 	"slices"
 	"testing"
 	"time"
@@ -177,11 +180,26 @@ func upstreams(r *rig.Rig) map[string]*upstreamtest.Fake {
 	for _, name := range slices.Sorted(maps.Keys(people)) {
 		all = append(all, people[name])
 	}
-	return map[string]*upstreamtest.Fake{
+	fakes := map[string]*upstreamtest.Fake{
 		"google": r.Upstream("google", upstream.Google, nil, all...),
 		"github": r.Upstream("github", upstream.GitHub, nil, all...),
 		"corp":   r.Upstream("corp", upstream.OIDC, func(u *upstream.Upstream) { u.Settings.Name = "Example Corp" }, all...),
 	}
+	for _, fake := range fakes {
+		fake.Ask = ask
+	}
+	return fakes
+}
+
+// ask is a provider's page: who signs in, or nobody.
+func ask(w http.ResponseWriter, r *http.Request, people []upstreamtest.Person) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	fmt.Fprintf(w, `<!doctype html><html lang="en"><title>Provider</title><link rel="icon" href="data:,"><h1>Who are you?</h1>`)
+	here := "?" + html.EscapeString(r.URL.RawQuery)
+	for _, p := range people {
+		fmt.Fprintf(w, `<p><a id="p%s" href="%s&amp;person=%s">%s %s</a></p>`, p.ID, here, p.ID, p.GivenName, p.FamilyName)
+	}
+	fmt.Fprintf(w, `<p><a id="deny" href="%s&amp;deny=1">Cancel</a></p>`, here)
 }
 
 // choices are what people do at an upstream, as hooks such as "google-jane" and

@@ -48,7 +48,7 @@ func (p *Pages) proving(r *http.Request, secret string) *proving {
 // (contract keymaster §4.1).
 func (p *Pages) join(w http.ResponseWriter, r *http.Request, page place, d joinData) {
 	v := joinView(pageJoin, page, d)
-	v.Notice = "You are signed in there, and need an invitation to join here. Enter the code that you were sent."
+	v.Notice = "This application is by invitation only. To finish, enter the code that you were sent."
 	p.show(w, r, http.StatusOK, pageJoin, v)
 }
 

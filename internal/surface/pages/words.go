@@ -68,7 +68,7 @@ var said = map[fault.Code]string{
 
 	fault.ProofRequired:        "It is a while since you signed in. Confirm the change with your password or a code, or sign in again.",
 	fault.CurrentPasswordWrong: "That is not your current password.",
-	fault.LastSignInMethod:     "This is your last way to sign in, so it stays. Set a password or connect another account first.",
+	fault.LastSignInMethod:     "This is your last way to sign in, so it stays. Add another one first.",
 	fault.TOTPEnabled:          "Two-factor authentication is on already.",
 	fault.TOTPNotStarted:       "The setup has expired. Please start again.",
 	fault.TOTPDemanded:         "An application that you use requires two-factor authentication.",
