@@ -31,7 +31,7 @@ func (c *checker) bind() {
 func (c *checker) surfaceDefaults(path string, cl *Client) {
 	switch c.bound[cl.Key] {
 	case "accountmaker":
-		c.durationDefault(path+".refresh_token.reuse_grace", &cl.RefreshToken.ReuseGrace, 10*time.Second)
+		c.accountDefaults(path, cl)
 	case "tofu":
 		v := c.file.Surfaces.Tofu
 		c.durationDefault(path+".access_token.lifetime", &cl.AccessToken.Lifetime, 5*time.Minute)
@@ -54,6 +54,24 @@ func (c *checker) boundDefaults(path string, cl *Client, methods ...string) {
 	cl.AccessToken.Alg = or(cl.AccessToken.Alg, jwks.HS256)
 	if !c.doc.Has(path + ".methods") {
 		cl.Methods = slices.DeleteFunc(methods, func(m string) bool { return m == "" })
+	}
+}
+
+// accountDefaults are AccountMaker's (contract accountmaker §2.5, §3.9, §3.12, §6).
+func (c *checker) accountDefaults(path string, cl *Client) {
+	c.durationDefault(path+".access_token.lifetime", &cl.AccessToken.Lifetime, time.Hour)
+	c.durationDefault(path+".refresh_token.lifetime", &cl.RefreshToken.Lifetime, 14*24*time.Hour)
+	c.durationDefault(path+".refresh_token.reuse_grace", &cl.RefreshToken.ReuseGrace, 10*time.Second)
+	for _, on := range []**bool{&cl.Accounts, &cl.MagicLinkExisting, &cl.MagicLinkNewest} {
+		if *on == nil {
+			*on = new(true)
+		}
+	}
+	if !c.doc.Has(path + ".password") {
+		cl.Password = PasswordPolicy{
+			MinLength: client.MinPassword, MaxLength: 128,
+			RequireUppercase: true, RequireLowercase: true, RequireDigit: true, RequireSymbol: true, RefuseEmail: true,
+		}
 	}
 }
 

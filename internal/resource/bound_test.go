@@ -49,7 +49,12 @@ func TestBoundClientsBehaveAsTheContractSays(t *testing.T) {
 			{hack.Linking, "never"},
 			{hack.Roles.Default, []string{"User"}},
 			{len(hack.Roles.Available), 8},
-			{am.RefreshToken.ReuseGrace, client.Duration(10 * time.Second)},
+			{am.RefreshToken, client.RefreshToken{Lifetime: client.Duration(14 * 24 * time.Hour), ReuseGrace: client.Duration(10 * time.Second)}},
+			{am.AccessToken.Lifetime, client.Duration(time.Hour)},
+			{[]bool{am.Accounts, am.MagicLinkExisting, am.MagicLinkNewest, am.StrictCSRF}, []bool{true, true, true, false}},
+			{am.Password, client.PasswordPolicy{
+				MinLength: 8, MaxLength: 128, RequireUppercase: true, RequireLowercase: true, RequireDigit: true, RequireSymbol: true, RefuseEmail: true,
+			}},
 		} {
 			if !reflect.DeepEqual(c.got, c.want) {
 				t.Errorf("got %+v, want %+v", c.got, c.want)
@@ -77,7 +82,7 @@ func TestWrittenWinsOverWhatASurfaceHas(t *testing.T) {
 	s.apply(strings.NewReplacer(
 		"secret: env:TOFU_SECRET}", "alg: EdDSA, lifetime: 15m}, registration: invite, methods: [password, goog]",
 		"hack.example.com/auth/],", "hack.example.com/auth/], linking: verified_email, methods: [gh], roles: {available: [a], default: []},",
-		"proxy", "",
+		"name: AccountMaker", "name: AccountMaker, accounts: false, magic_link_newest: false, refresh_token: {reuse_grace: 0s}, password: {min_length: 10}",
 	).Replace(bare), Options{})
 	tofu, hack := s.client("tofu").Policy, s.client("hack").Policy
 	if tofu.AccessToken.Alg != jwks.EdDSA || tofu.AccessToken.Lifetime.D() != 15*time.Minute || tofu.Registration != client.Invite {
@@ -85,6 +90,10 @@ func TestWrittenWinsOverWhatASurfaceHas(t *testing.T) {
 	}
 	if hack.Linking != "verified_email" || !reflect.DeepEqual(hack.Methods, []string{"gh"}) || !reflect.DeepEqual(hack.Roles.Available, []string{"a"}) {
 		t.Errorf("hack: got %+v", hack)
+	}
+	if am := s.client("am").Policy; am.Accounts || am.MagicLinkNewest || !am.MagicLinkExisting || am.RefreshToken.ReuseGrace != 0 ||
+		am.Password != (client.PasswordPolicy{MinLength: 10}) {
+		t.Errorf("am: got %+v", am)
 	}
 	s.settled("what was written")
 }

@@ -7,15 +7,16 @@ import (
 )
 
 // Conduct is the part of a client.Policy that APIs differ in: who a mailed link
-// is for, what an unproved address may do, whether people have accounts.
+// is for, what an unproved address may do, whether people have accounts. What is
+// left out is off, but for a client whose API has it.
 type Conduct struct {
-	MagicLinkExisting bool `yaml:"magic_link_existing,omitempty"`
-	MagicLinkNewest   bool `yaml:"magic_link_newest,omitempty"`
-	Accounts          bool `yaml:"accounts,omitempty"`
-	VerifiedEmail     bool `yaml:"verified_email,omitempty"`
-	VerifyLater       bool `yaml:"verify_later,omitempty"`
-	ResetVerified     bool `yaml:"reset_verified,omitempty"`
-	StrictCSRF        bool `yaml:"strict_csrf,omitempty"`
+	MagicLinkExisting *bool `yaml:"magic_link_existing,omitempty"`
+	MagicLinkNewest   *bool `yaml:"magic_link_newest,omitempty"`
+	Accounts          *bool `yaml:"accounts,omitempty"`
+	VerifiedEmail     bool  `yaml:"verified_email,omitempty"`
+	VerifyLater       bool  `yaml:"verify_later,omitempty"`
+	ResetVerified     bool  `yaml:"reset_verified,omitempty"`
+	StrictCSRF        bool  `yaml:"strict_csrf,omitempty"`
 }
 
 // Cookie is client.Cookie as the file writes it.
@@ -27,25 +28,43 @@ type Cookie struct {
 }
 
 func (c Conduct) fill(p *client.Policy) {
-	p.MagicLinkExisting, p.MagicLinkNewest = c.MagicLinkExisting, c.MagicLinkNewest
-	p.Accounts, p.VerifiedEmail, p.VerifyLater = c.Accounts, c.VerifiedEmail, c.VerifyLater
+	p.MagicLinkExisting, p.MagicLinkNewest, p.Accounts = isOn(c.MagicLinkExisting), isOn(c.MagicLinkNewest), isOn(c.Accounts)
+	p.VerifiedEmail, p.VerifyLater = c.VerifiedEmail, c.VerifyLater
 	p.ResetVerified, p.StrictCSRF = c.ResetVerified, c.StrictCSRF
 }
 
 // describeConduct is the reverse of fill.
 func describeConduct(p client.Policy) Conduct {
 	return Conduct{
-		MagicLinkExisting: p.MagicLinkExisting, MagicLinkNewest: p.MagicLinkNewest,
-		Accounts: p.Accounts, VerifiedEmail: p.VerifiedEmail, VerifyLater: p.VerifyLater,
+		MagicLinkExisting: onOrUnsaid(p.MagicLinkExisting), MagicLinkNewest: onOrUnsaid(p.MagicLinkNewest),
+		Accounts: onOrUnsaid(p.Accounts), VerifiedEmail: p.VerifiedEmail, VerifyLater: p.VerifyLater,
 		ResetVerified: p.ResetVerified, StrictCSRF: p.StrictCSRF,
+	}
+}
+
+func isOn(b *bool) bool { return b != nil && *b }
+
+func onOrUnsaid(b bool) *bool {
+	if b {
+		return &b
+	}
+	return nil
+}
+
+// say writes out what is off, for a client whose API would have it on.
+func (c *Conduct) say() {
+	for _, b := range []**bool{&c.MagicLinkExisting, &c.MagicLinkNewest, &c.Accounts} {
+		if *b == nil {
+			*b = new(false)
+		}
 	}
 }
 
 func (c Conduct) attrs() []attr {
 	return []attr{
-		{"magic_link_existing", yesNo(c.MagicLinkExisting)},
-		{"magic_link_newest", yesNo(c.MagicLinkNewest)},
-		{"accounts", yesNo(c.Accounts)},
+		{"magic_link_existing", yesNo(isOn(c.MagicLinkExisting))},
+		{"magic_link_newest", yesNo(isOn(c.MagicLinkNewest))},
+		{"accounts", yesNo(isOn(c.Accounts))},
 		{"verified_email", yesNo(c.VerifiedEmail)},
 		{"verify_later", yesNo(c.VerifyLater)},
 		{"reset_verified", yesNo(c.ResetVerified)},

@@ -97,7 +97,7 @@ type AccessToken struct {
 type RefreshToken struct {
 	Lifetime   client.Duration `yaml:"lifetime,omitempty"`
 	Idle       client.Duration `yaml:"idle,omitempty"`
-	ReuseGrace client.Duration `yaml:"reuse_grace,omitempty"`
+	ReuseGrace client.Duration `yaml:"reuse_grace"`
 	MaxAge     client.Duration `yaml:"max_age,omitempty"`
 	Cookie     *Cookie         `yaml:"cookie,omitempty"`
 }

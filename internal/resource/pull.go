@@ -182,6 +182,10 @@ func (p *puller) surfaces(f *File) (err error) {
 		if !there {
 			return fmt.Errorf("surface %s is bound to the client %s, which is not there", one.name, *one.client)
 		}
+		if one.name == "accountmaker" {
+			i := slices.IndexFunc(f.Clients, func(c Client) bool { return c.Key == fileKey(cl) })
+			f.Clients[i].say()
+		}
 		*one.client = fileKey(cl)
 	}
 	return nil

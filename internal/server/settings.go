@@ -45,6 +45,14 @@ func (s *settings) oauth() oauth.Settings {
 	}
 }
 
+// defaultClient is AccountMaker's client of requests that name none, "" for none.
+func (s *settings) defaultClient() client.ID {
+	if a := s.kept.Load().AccountMaker; a != nil {
+		return client.ID(a.DefaultClient)
+	}
+	return ""
+}
+
 // hackIllinois are those of the surface hackillinois. Without a client it is
 // switched off.
 func (s *settings) hackIllinois() hackillinois.Settings {

@@ -11,6 +11,7 @@ import (
 	"sallyport/internal/oauth"
 	"sallyport/internal/self"
 	"sallyport/internal/signin"
+	"sallyport/internal/surface/accountmaker"
 	"sallyport/internal/surface/dev"
 	"sallyport/internal/surface/hackillinois"
 	"sallyport/internal/surface/keymaster"
@@ -67,12 +68,17 @@ func (s *Server) surfaces(c cores, inbox *dev.Inbox) ([]surface, error) {
 		Issuers: issuers(s.cfg), Settings: s.settings.hackIllinois,
 	}
 	tf := &tofu.API{SignIn: c.signIn, Keys: s.keys.Ring, Tokens: km.Tokens, Now: s.now, Log: s.log, Settings: s.settings.tofu}
+	am := &accountmaker.API{
+		SignIn: c.signIn, Self: c.self, OAuth: c.oauth, Keys: s.keys.Ring, Tokens: km.Tokens, Key: s.cfg.SecretKey, CSRF: csrf, Now: s.now, Log: s.log,
+		Issuers: issuers(s.cfg), DefaultClient: s.settings.defaultClient, Session: keymaster.Cookie,
+	}
 	// The provider once more below the path that Snooplytics' contract gives it.
 	below := *op
 	below.Prefix = "/api/auth"
 	all := []surface{
 		{name: "oidc", routes: slices.Concat(op.Routes(), below.Routes()), notFound: pg.NotFound, notAllowed: pg.MethodNotAllowed, crash: pg.Crash, own: true, first: true},
 		{name: "keymaster", routes: km.Routes(), notFound: km.NotFound, notAllowed: km.MethodNotAllowed, crash: km.Crash, with: []string{"pages"}},
+		{name: "accountmaker", routes: am.Routes(), notFound: am.NotFound, notAllowed: am.MethodNotAllowed, crash: am.Crash, with: []string{"oidc", "pages"}},
 		{name: "hackillinois", routes: hack.Routes(), alone: hack.Alone(), whole: true, notFound: hack.NotFound, notAllowed: hack.MethodNotAllowed, crash: hack.Crash},
 		{name: "tofu", routes: tf.Routes(), whole: true, notFound: tf.NotFound, notAllowed: tf.MethodNotAllowed, crash: tf.Crash},
 		{name: "pages", routes: pg.Routes(), notFound: pg.NotFound, notAllowed: pg.MethodNotAllowed, crash: pg.Crash, own: true},

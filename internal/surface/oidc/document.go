@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 
+	"sallyport/internal/client"
+	"sallyport/internal/identity"
 	"sallyport/internal/oauth"
 	"sallyport/internal/secret"
 	"sallyport/internal/wire"
@@ -35,9 +37,15 @@ func (a *API) documentRoutes() []wire.Route {
 	return wire.CORS{}.Routes(routes)
 }
 
-// jwks serves our public keys (RFC 7517 §5), from memory.
+// jwks serves our public keys (RFC 7517 §5), from memory; to who names a client,
+// with that client's own first (contract accountmaker §7).
 func (a *API) jwks(w http.ResponseWriter, r *http.Request) {
-	body, etag := a.Keys.Document()
+	named := r.URL.Query().Get("client_id")
+	id, ok := identity.FromKSUID("cid", named)
+	if !ok {
+		id, _ = identity.ParseID(named)
+	}
+	body, etag := a.Keys.DocumentOf(client.ID(id))
 	wire.WriteDocument(w, r, "application/json", publicFor, etag, body)
 }
 
