@@ -50,6 +50,9 @@ func (l *loader) check() (Config, error) {
 			l.mistake("metrics_listen", "is the address that listen has; leave it out to have both on one listener")
 		}
 	}
+	if s.HackPrivate != "" {
+		c.HackPrivate = l.privateAddress("hackillinois_private_listen", s.HackPrivate, c.Listen, c.MetricsListen)
+	}
 	for _, p := range c.TrustedProxies {
 		if p.Bits() == 0 {
 			l.warn("trusted_proxies", "%s lets everybody claim any client address, which disarms the limits per address", p)
@@ -250,4 +253,21 @@ func (l *loader) root(given []string) []string {
 		}
 	}
 	return given
+}
+
+// privateAddress is an address for a listener of its own, on a network that the
+// world cannot reach.
+func (l *loader) privateAddress(path, given string, others ...string) string {
+	address := l.address(path, given)
+	if slices.Contains(others, address) && !strings.HasSuffix(address, ":0") {
+		l.mistake(path, "is the address of another listener; it needs one of its own")
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil || host == "localhost" {
+		return address
+	}
+	if ip, err := netip.ParseAddr(host); err != nil || !ip.IsLoopback() && !ip.IsPrivate() {
+		l.warn(path, "%s may be reached from outside; give a loopback or private address", address)
+	}
+	return address
 }

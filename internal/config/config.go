@@ -52,6 +52,8 @@ type Config struct {
 	Hosts          map[string]string // host, with its port if that matters, in lower case → surface
 	Root           []string
 	MetricsListen  string // host:port, or "" for the main listener
+	// HackPrivate is where HackIllinois' sibling services ask: host:port, or "" for nowhere.
+	HackPrivate string
 	Log            Log
 
 	// Source names where the settings were read, for messages.
@@ -80,6 +82,7 @@ type settings struct {
 	Hosts          map[string]string `yaml:"hosts"`
 	Root           []string          `yaml:"root"`
 	MetricsListen  string            `yaml:"metrics_listen"`
+	HackPrivate    string            `yaml:"hackillinois_private_listen"`
 	Log            struct {
 		Format string `yaml:"format"`
 		Level  string `yaml:"level"`

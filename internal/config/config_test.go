@@ -65,6 +65,7 @@ outbound_allow: [192.168.0.0/16]
 hosts: {am.example.com: accountmaker}
 root: [tofu]
 metrics_listen: 127.0.0.1:9
+hackillinois_private_listen: 10.0.0.1:8002
 client_cert_header: x-client-cert
 log: {format: text, level: debug}
 `
@@ -80,7 +81,7 @@ log: {format: text, level: debug}
 		ClientCert:     "X-Client-Cert",
 		OutboundAllow:  []netip.Prefix{netip.MustParsePrefix("192.168.0.0/16")},
 		Hosts:          map[string]string{"am.example.com": "accountmaker"},
-		Root:           []string{"tofu"}, MetricsListen: "127.0.0.1:9", Log: Log{"text", slog.LevelDebug}, Source: DefaultFile,
+		Root:           []string{"tofu"}, MetricsListen: "127.0.0.1:9", HackPrivate: "10.0.0.1:8002", Log: Log{"text", slog.LevelDebug}, Source: DefaultFile,
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("file: got  %+v\nwant %+v", c, want)
@@ -89,7 +90,7 @@ log: {format: text, level: debug}
 		key, "SALLYPORT_LISTEN=:80", "SALLYPORT_PUBLIC_URL=https://b.example", "SALLYPORT_DATABASE=sqlite:b.db",
 		"SALLYPORT_MAIL=smtps://u:p@mail.example:465", "SALLYPORT_MAIL_FROM=a@b.example", "SALLYPORT_TRUSTED_PROXIES=10.0.0.1, 10.0.0.2",
 		"SALLYPORT_OUTBOUND_ALLOW=127.0.0.0/8", `SALLYPORT_HOSTS={"Km.example.com:8443":"keymaster"}`, "SALLYPORT_ROOT=keymaster,tofu",
-		"SALLYPORT_METRICS_LISTEN=:90", "SALLYPORT_CLIENT_CERT_HEADER=X-Cert", "SALLYPORT_LOG_FORMAT=json", "SALLYPORT_LOG_LEVEL=error",
+		"SALLYPORT_METRICS_LISTEN=:90", "SALLYPORT_HACKILLINOIS_PRIVATE_LISTEN=127.0.0.1:91", "SALLYPORT_CLIENT_CERT_HEADER=X-Cert", "SALLYPORT_LOG_FORMAT=json", "SALLYPORT_LOG_LEVEL=error",
 	}
 	if c, err = load(file, env...); err != nil {
 		t.Fatal(err)
@@ -101,7 +102,7 @@ log: {format: text, level: debug}
 		ClientCert:     "X-Cert",
 		OutboundAllow:  []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		Hosts:          map[string]string{"km.example.com:8443": "keymaster"},
-		Root:           []string{"keymaster", "tofu"}, MetricsListen: ":90", Log: Log{"json", slog.LevelError}, Source: DefaultFile,
+		Root:           []string{"keymaster", "tofu"}, MetricsListen: ":90", HackPrivate: "127.0.0.1:91", Log: Log{"json", slog.LevelError}, Source: DefaultFile,
 	}
 	// OTHER is not set here: the variable took secret_key's place.
 	if !reflect.DeepEqual(c, want) {
@@ -162,6 +163,7 @@ func TestMistakes(t *testing.T) {
 		{"no port", "metrics_listen: 127.0.0.1", "", "metrics_listen: "},
 		{"header of everybody", "client_cert_header: Authorization", "", `"Authorization" is not a header for this`},
 		{"header that is none", "client_cert_header: X-Client Cert", "", "is not a header for this"},
+		{"one address for two listeners, again", "listen: :80\nhackillinois_private_listen: :80", "", "sallyport.yaml:2: hackillinois_private_listen: is the address of another listener"},
 		{"one address for two listeners", "listen: :80\nmetrics_listen: :80", "", "sallyport.yaml:2: metrics_listen: is the address that listen has"},
 		{"URL with path", "public_url: https://a.example/auth", "", "must be scheme and host only, like https://a.example"},
 		{"URL with query", "public_url: https://a.example/?a", "", "must be scheme and host only"},

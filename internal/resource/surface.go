@@ -93,6 +93,10 @@ type HackIllinois struct {
 
 	RenewFor client.Duration `yaml:"renew_for,omitempty" json:"renew_for"` // since the sign-in
 	AnyRole  bool            `yaml:"any_role,omitempty" json:"any_role,omitempty"`
+
+	// Services are the clients of the sibling services, by key: each proves itself
+	// by its secret on the private listener.
+	Services []string `yaml:"services,omitempty" json:"services,omitempty"`
 }
 
 // HackUpstreams are the keys of the upstreams that the three providers of the

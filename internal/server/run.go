@@ -31,12 +31,24 @@ func (s *Server) Run(ctx context.Context, listening func(net.Addr)) (err error) 
 		}
 	}
 	servers := map[*http.Server]net.Listener{s.newHTTP(s.handler): main}
-	if s.cfg.MetricsListen != "" {
-		ln, err := listen(ctx, "setting metrics_listen", s.cfg.MetricsListen)
-		if err != nil {
-			return errors.Join(err, main.Close())
+	for _, other := range []struct {
+		setting, address string
+		handler          http.Handler
+	}{
+		{"metrics_listen", s.cfg.MetricsListen, s.operations()},
+		{"hackillinois_private_listen", s.cfg.HackPrivate, s.wrap(s.siblings)},
+	} {
+		if other.address == "" {
+			continue
 		}
-		servers[s.newHTTP(s.operations())] = ln
+		ln, err := listen(ctx, "setting "+other.setting, other.address)
+		if err != nil {
+			for _, ln := range servers {
+				err = errors.Join(err, ln.Close())
+			}
+			return err
+		}
+		servers[s.newHTTP(other.handler)] = ln
 	}
 
 	// Jobs outlive requests: those may enqueue some until the last is answered.

@@ -83,6 +83,7 @@ type Server struct {
 	metrics   *counters
 	jobs      *job.Runner
 	handler   http.Handler
+	siblings  http.Handler // for HackIllinois' private listener
 
 	stopDeadline time.Duration
 }

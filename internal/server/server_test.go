@@ -232,12 +232,15 @@ func TestBusyAddressIsOneSentence(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	for _, setting := range []string{"listen", "metrics_listen"} {
+	for _, setting := range []string{"listen", "metrics_listen", "hackillinois_private_listen"} {
 		c := testConfig(dbtest.SQLiteURL(t))
-		if setting == "listen" {
+		switch setting {
+		case "listen":
 			c.Listen = ln.Addr().String()
-		} else {
+		case "metrics_listen":
 			c.MetricsListen = ln.Addr().String()
+		default:
+			c.HackPrivate = ln.Addr().String()
 		}
 		s, _ := newServer(t, Options{Config: c})
 		err = s.Run(t.Context(), nil)
