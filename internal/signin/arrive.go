@@ -49,14 +49,14 @@ func (c *Core) arrive(ctx context.Context, tx *db.Tx, out *Returned, a arrival) 
 	if err != nil {
 		return nil, err
 	}
-	if f := a.terms.refuse(rel, p); f != nil {
+	if f := a.terms.refuse(rel, user, p); f != nil {
 		return f, c.turnedAway(ctx, tx, a.visitor, out.Client, a.up.Key, f)
 	}
 	if rel == unproved {
 		out.Prove, err = c.awaitOwner(ctx, tx, *out, user, a)
 		return nil, err
 	}
-	if shut, f, err := c.shut(ctx, tx, out.Client, user, p); err != nil {
+	if shut, f, err := c.shut(ctx, tx, out.Client, user); err != nil {
 		return nil, err
 	} else if f != nil {
 		return f, c.turnedAway(ctx, tx, a.visitor, out.Client, a.up.Key, f)
@@ -109,6 +109,8 @@ func (a arrival) proof(out Returned, user identity.User) proof {
 // by nothing else if the client's policy says so; then by the address. An address
 // finds somebody by itself only if the upstream vouches for it and may, and if no
 // other account of that upstream is theirs: a mailbox may have got a new owner.
+// Of a stranger it tells the address that they would have. Where accounts are not
+// linked, one that somebody has, or that is not vouched for, is left to its owner.
 func (c *Core) relate(ctx context.Context, tx *db.Tx, cl client.Client, p upstream.Profile) (identity.User, relation, error) {
 	user, _, err := identity.ByLink(ctx, tx, p.Issuer, p.Subject)
 	if err == nil {
@@ -117,33 +119,47 @@ func (c *Core) relate(ctx context.Context, tx *db.Tx, cl client.Client, p upstre
 	if !errors.Is(err, db.ErrNotFound) {
 		return user, stranger, err
 	}
-	if cl.Policy.Linking == client.LinkingNever || p.Email == "" {
+	never := cl.Policy.Linking == client.LinkingNever
+	if p.Email == "" || never && !p.EmailTrusted {
 		return identity.User{}, stranger, nil
 	}
 	user, verified, err := identity.Owner(ctx, tx, p.Email)
-	if errors.Is(err, db.ErrNotFound) {
+	switch {
+	case errors.Is(err, db.ErrNotFound):
+		return identity.User{Email: p.Email, EmailVerified: p.EmailTrusted}, stranger, nil
+	case err != nil:
+		return user, stranger, err
+	case never:
 		return identity.User{}, stranger, nil
 	}
+	rel, err := ownerOf(ctx, tx, user, verified, p)
+	return user, rel, err
+}
+
+// ownerOf is the relation of an upstream account to the user who has its address.
+func ownerOf(ctx context.Context, tx *db.Tx, u identity.User, verified bool, p upstream.Profile) (relation, error) {
+	links, err := identity.Links(ctx, tx, u.ID)
 	if err != nil {
-		return user, stranger, err
+		return unproved, err
 	}
-	if !p.EmailTrusted {
-		return user, unproved, nil
-	}
-	if !verified {
-		return user, claimable, nil
-	}
-	links, err := identity.Links(ctx, tx, user.ID)
+	another := false
 	for _, l := range links {
-		if l.Issuer == p.Issuer {
-			return user, unproved, err
+		if l.Issuer == p.Issuer && l.Subject == p.Subject {
+			return linked, errRaced // made since we looked for it
 		}
+		another = another || l.Issuer == p.Issuer
 	}
-	return user, linkable, err
+	switch {
+	case !p.EmailTrusted, verified && another:
+		return unproved, nil
+	case !verified:
+		return claimable, nil
+	}
+	return linkable, nil
 }
 
 // refuse is the fault of an arrival that the terms do not let in.
-func (t Terms) refuse(r relation, p upstream.Profile) *fault.Error {
+func (t Terms) refuse(r relation, u identity.User, p upstream.Profile) *fault.Error {
 	switch {
 	case p.Impersonator != "" && !t.Impersonation:
 		return fault.New(fault.Forbidden)
@@ -155,7 +171,7 @@ func (t Terms) refuse(r relation, p upstream.Profile) *fault.Error {
 		return fault.New(fault.LinkTaken)
 	case t.Existing && r == stranger:
 		return fault.New(fault.UserUnknown)
-	case t.NeedsEmail && r == stranger && p.Email == "":
+	case t.NeedsEmail && r == stranger && u.Email == "":
 		return fault.New(fault.EmailRequired)
 	}
 	return nil
@@ -163,9 +179,9 @@ func (t Terms) refuse(r relation, p upstream.Profile) *fault.Error {
 
 // shut reports whether the user, or somebody new, needs an invitation; a client
 // that registered itself invites nobody.
-func (c *Core) shut(ctx context.Context, tx *db.Tx, cl client.Client, u identity.User, p upstream.Profile) (bool, *fault.Error, error) {
+func (c *Core) shut(ctx context.Context, tx *db.Tx, cl client.Client, u identity.User) (bool, *fault.Error, error) {
 	if u.ID == "" {
-		open, err := takesIn(ctx, tx, cl, p.Email)
+		open, err := takesIn(ctx, tx, cl, u.Email)
 		if err != nil || open {
 			return false, nil, err
 		}
@@ -210,7 +226,7 @@ func (c *Core) settle(ctx context.Context, tx *db.Tx, cl client.Client, user ide
 			return user, err
 		}
 	case stranger:
-		if user, err = c.newcomer(ctx, tx, cl, p, a); err != nil {
+		if user, err = c.newcomer(ctx, tx, cl, user, p, a); err != nil {
 			return user, err
 		}
 	case claimable:
@@ -284,23 +300,12 @@ func (c *Core) tellOfLink(ctx context.Context, tx *db.Tx, cl client.Client, u id
 	return c.queueMail(ctx, tx, mail.LinkChanged, u.Email, d)
 }
 
-// newcomer makes the user of an upstream account. Where accounts are not linked,
-// an address that somebody has, or that is not vouched for, is left to its owner:
-// then the user has none.
-func (c *Core) newcomer(ctx context.Context, tx *db.Tx, cl client.Client, p upstream.Profile, a arrival) (identity.User, error) {
-	email := p.Email
-	if email != "" && cl.Policy.Linking == client.LinkingNever {
-		_, err := identity.ByEmail(ctx, tx, email)
-		switch {
-		case err == nil, errors.Is(err, db.ErrNotFound) && !p.EmailTrusted:
-			email = ""
-		case !errors.Is(err, db.ErrNotFound):
-			return identity.User{}, err
-		}
-	}
-	u := newUser(email, named(p), "", c.Now())
+// newcomer makes the user of an upstream account, with the address that relate
+// left to them.
+func (c *Core) newcomer(ctx context.Context, tx *db.Tx, cl client.Client, draft identity.User, p upstream.Profile, a arrival) (identity.User, error) {
+	u := newUser(draft.Email, named(p), "", c.Now())
 	u.GivenName, u.FamilyName = p.GivenName, p.FamilyName // what stands in for a name is none
-	u.EmailVerified = email != "" && p.EmailTrusted
+	u.EmailVerified = draft.EmailVerified
 	u, err := c.create(ctx, tx, cl, u, a.up.Key, "", a.visitor)
 	if fault.Is(err, fault.AccountExists) {
 		return u, errRaced

@@ -269,8 +269,9 @@ func (c *Core) unqueue(kind job.Kind, payload []byte, into any) error {
 }
 
 // takesIn reports whether somebody with an address whom nobody knows may make an
-// account by way of cl. A client that registered itself opens no door that the operator has
-// closed: what it gets for a person is good at the operator's resources too.
+// account by way of cl. A client that registered itself opens no door that the
+// operator has closed: what it gets for a person is good at the operator's
+// resources too.
 func takesIn(ctx context.Context, tx *db.Tx, cl client.Client, email string) (bool, error) {
 	if cl.Source == client.Operator {
 		return cl.Policy.Door(email, false) != "", nil

@@ -215,6 +215,38 @@ func TestInvitationForAnAddressWantsOneThatIsVouchedFor(t *testing.T) {
 	})
 }
 
+// An address that the newcomer does not get opens no door by its domain, and
+// leaves nobody behind.
+func TestAllowedDomainsAndUpstreams(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		tr := travel(t, d, func(c *client.Client) {
+			c.Policy.Registration, c.Policy.AllowedDomains = client.Invite, []string{"example.com"}
+		})
+		if in := tr.in(jane.ID); !in.User.EmailVerified {
+			t.Errorf("got %+v", in.User)
+		}
+		unsure := tom
+		unsure.EmailVerified = false
+		tr.fake.SetPeople(unsure)
+		out, err := tr.as(tom.ID)
+		if err != nil || !out.Outcome.Pending {
+			t.Errorf("an address that nobody vouches for: %+v, %v", out.Outcome, err)
+		}
+		closed := tr.r.Client("Closed", func(c *client.Client) {
+			c.Policy = tr.app.Policy
+			never(c)
+		})
+		tr.app = closed
+		other := unsure
+		other.ID = "3001"
+		tr.fake.SetPeople(other)
+		before := count(t, tr.r, "users")
+		if out, err = tr.as("3001"); err != nil || out.Invite == "" || count(t, tr.r, "users") != before {
+			t.Errorf("where accounts are not linked: %+v, %v", out.Outcome, err)
+		}
+	})
+}
+
 func TestKnownUserOfAnInviteOnlyClientNeedsNone(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		tr := travel(t, d, func(c *client.Client) { c.Policy.Registration = client.Invite })

@@ -94,7 +94,7 @@ func (c *Core) acceptInvite(ctx context.Context, tx *db.Tx, in UpstreamInviteIn,
 	if err != nil {
 		return nil, err
 	}
-	if f := a.terms.refuse(rel, p); f != nil {
+	if f := a.terms.refuse(rel, user, p); f != nil {
 		return f, c.turnedAway(ctx, tx, a.visitor, out.Client, a.up.Key, f)
 	}
 	if rel == unproved {

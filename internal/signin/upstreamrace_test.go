@@ -52,17 +52,16 @@ func (tr *trip) parallel(backs []signin.UpstreamReturn) []signin.Returned {
 }
 
 func TestParallelFirstSignInsMakeOneUser(t *testing.T) {
-	for what, policy := range map[string]func(*client.Client){"with an address": nil, "with none": never} {
+	for what, c := range map[string]struct {
+		policy func(*client.Client)
+		who    string
+	}{"with an address": {nil, jane.ID}, "not vouched for": {nil, eve.ID}, "with none": {never, eve.ID}} {
 		t.Run(what, func(t *testing.T) {
 			dbtest.Each(t, func(t *testing.T, d *db.DB) {
-				tr := travel(t, d, policy)
-				who := jane.ID
-				if policy != nil {
-					who = eve.ID // not vouched for: left out
-				}
+				tr := travel(t, d, c.policy)
 				var backs []signin.UpstreamReturn
 				for range 20 {
-					backs = append(backs, tr.answer(tr.begin(nil).Location, who, false))
+					backs = append(backs, tr.answer(tr.begin(nil).Location, c.who, false))
 				}
 				for _, out := range tr.parallel(backs) {
 					if out.Outcome.SignedIn == nil {
@@ -93,7 +92,7 @@ func TestTwoUpstreamsOfOneAddressMakeOneUser(t *testing.T) {
 		users := map[identity.UserID]int{}
 		for _, out := range tr.parallel(backs) {
 			if out.Outcome.SignedIn == nil {
-				t.Fatalf("got %+v", out)
+				t.Fatalf("got %+v, proof %q", out.Outcome, out.Prove)
 			}
 			users[out.Outcome.SignedIn.User.ID]++
 		}

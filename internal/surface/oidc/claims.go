@@ -281,7 +281,9 @@ func personalOf(asked map[string]json.RawMessage, u identity.User, roles []strin
 		case "email":
 			p.Email = u.Email
 		case "email_verified":
-			p.EmailVerified = &u.EmailVerified
+			if u.Email != "" {
+				p.EmailVerified = &u.EmailVerified
+			}
 		case "roles":
 			p.Roles = roles
 		}
