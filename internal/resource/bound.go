@@ -159,6 +159,9 @@ func (c *checker) hackIllinois(path string, v *HackIllinois) {
 	if cl := c.clients[v.Client]; cl != nil && len(cl.RedirectURIs) == 0 {
 		c.wrong(path+".client", "the client %q needs redirect_uris, of which the first is the default", v.Client)
 	}
+	if cl := c.clients[v.Client]; cl != nil && cl.AccessToken.Alg != jwks.HS256 {
+		c.wrong(path+".client", "the client %q must sign with HS256: whoever verifies these tokens knows nothing else", v.Client)
+	}
 	for _, p := range v.providers() {
 		c.boundUpstream(path+".upstreams."+p.name, *p.key, v.Client, p.kind)
 	}
@@ -184,6 +187,11 @@ func (c *checker) hackIllinois(path string, v *HackIllinois) {
 	c.list(path+".admins", v.Admins, func(p, a string) {
 		if normal, err := identity.NormalizeEmail(a); err != nil || normal != a {
 			c.wrong(p, "must be an e-mail address in lower case")
+		}
+	})
+	c.list(path+".services", v.Services, func(p, key string) {
+		if cl := c.named(p, key); cl != nil && cl.Secret.IsZero() {
+			c.wrong(p, "the client %q has no secret to prove itself by", key)
 		}
 	})
 	yes(&v.Impersonation, true)

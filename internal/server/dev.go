@@ -229,6 +229,7 @@ func newPlayground(base string) Playground {
 			{"Get a token for the client itself (Keymaster API)", "curl -s " + base + "/auth/token -d grant_type=client_credentials -d client_id=" + devClient + " -d client_secret=" + devClientSecret + " -d scope=users:read"},
 			{"Sign in with GitHub (HackIllinois API)", "code=$(" + follow("/hackillinois/auth/github/?redirect_uri="+base+dev.AppPath+"/code") + "); " +
 				"curl -s " + base + `/hackillinois/auth/code/github/ -d "{\"code\":\"$code\"}"`},
+			{"Sign in (AccountMaker API)", post("/accountmaker/auth/sign-in", `{"email":"`+devUser+`","password":"`+devPassword+`"}`)},
 			{"Sign in (Tofu API)", post("/tofu/api/token/", `{"email":"`+devUser+`","password":"`+devPassword+`"}`)},
 			{"Sign in with a code that a page got from Google (Tofu API)", "code=$(" + follow(dev.ProviderPath+"/google/o/oauth2/v2/auth?client_id="+devAtProvider+"&redirect_uri="+base+dev.AppPath+"/code") + "); " +
 				"curl -s " + base + `/tofu/api/core/auth/google/login/ -H 'Content-Type: application/json' -d "{\"code\":\"$code\",\"redirect_uri\":\"` + base + dev.AppPath + `/code\"}"`},

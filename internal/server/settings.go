@@ -64,6 +64,7 @@ func (s *settings) hackIllinois() hackillinois.Settings {
 		Client: client.ID(h.Client), Upstreams: map[string]string{}, PassThrough: h.PassThrough, LinkedInLegacy: h.LinkedIn == "legacy",
 		RenewWithin: h.RenewFor.D(), Impersonation: on(h.Impersonation), AnyRole: h.AnyRole,
 		StaffDomain: h.StaffDomain, StaffHosted: h.HostedDomain, Admins: h.Admins, GrantBy: h.GrantBy, KeepGrants: !on(h.DropGrants),
+		Services: h.Services,
 	}
 	for name, key := range map[string]string{"github": h.Upstreams.GitHub, "google": h.Upstreams.Google, "linkedin": h.Upstreams.LinkedIn} {
 		if key != "" {
@@ -93,6 +94,15 @@ func (s *settings) tofu() tofu.Settings {
 		PasswordRequiresNoMFA: on(t.PasswordRequiresNoMFA), RequireVerifiedEmail: on(t.RequireVerifiedEmail),
 		Impersonation: t.Impersonation, RequirePKCE: t.PKCE == "required", ReturnTo: t.ReturnTo,
 	}
+}
+
+// accountMaker is the client of requests to that API that name none.
+func (s *settings) accountMaker() client.ID {
+	a := s.kept.Load().AccountMaker
+	if a == nil {
+		return ""
+	}
+	return client.ID(a.DefaultClient)
 }
 
 // on reads a choice that an older file may have left open: on is the default of

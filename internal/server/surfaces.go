@@ -67,6 +67,7 @@ func (s *Server) surfaces(c cores, inbox *dev.Inbox) ([]surface, error) {
 		SignIn: c.signIn, Self: c.self, Admin: c.admin, Keys: s.keys.Ring, Tokens: km.Tokens, Now: s.now, Log: s.log,
 		Issuers: issuers(s.cfg), Settings: s.settings.hackIllinois,
 	}
+	s.siblings = hack.Private()
 	tf := &tofu.API{SignIn: c.signIn, Keys: s.keys.Ring, Tokens: km.Tokens, Now: s.now, Log: s.log, Settings: s.settings.tofu}
 	am := &accountmaker.API{
 		SignIn: c.signIn, Self: c.self, OAuth: c.oauth, Keys: s.keys.Ring, Tokens: km.Tokens, Key: s.cfg.SecretKey, CSRF: csrf, Now: s.now, Log: s.log,
