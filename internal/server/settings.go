@@ -96,15 +96,6 @@ func (s *settings) tofu() tofu.Settings {
 	}
 }
 
-// accountMaker is the client of requests to that API that name none.
-func (s *settings) accountMaker() client.ID {
-	a := s.kept.Load().AccountMaker
-	if a == nil {
-		return ""
-	}
-	return client.ID(a.DefaultClient)
-}
-
 // on reads a choice that an older file may have left open: on is the default of
 // all of them.
 func on(choice *bool) bool { return choice == nil || *choice }
