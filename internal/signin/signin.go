@@ -13,6 +13,24 @@
 // and each operation has three beats: read what is needed, think with no
 // transaction open (hashing), write once and re-check what was relied on.
 //
+// A sign-in by an upstream proves in two halves, because a browser, and often an
+// application too, comes between them:
+//
+//	StartUpstream ──▶ state, bound to the browser ──▶ provider        (upstream.go)
+//	                                                     │
+//	who is it    FinishUpstream, DeferUpstream ◀─────────┘            (finish.go, defer.go)
+//	             ExchangeUpstream: a code the application got         (exchange.go)
+//	             no transaction: state, provider, verified profile
+//	                 │              │
+//	                 │              └─ handle ─▶ RedeemUpstream       (defer.go)
+//	                 ▼                               │
+//	come in      known by issuer and subject?  ◀─────┘                (arrive.go)
+//	             else by an address that both sides vouch for?
+//	             else somebody new? ──▶ admit, complete, as above
+//	                 │
+//	                 ├─ the address is somebody's ─▶ Prove ─▶ a sign-in of theirs links it   (prove.go)
+//	                 └─ by invitation only ─▶ AcceptUpstreamInvite                           (upstreaminvite.go)
+//
 // A sign-in may be for a request: an authorization request that waits for it
 // (package oauth), named by its handle, which is no more to this package than a
 // text. Such a sign-in ends with a session and no tokens: what the client gets
