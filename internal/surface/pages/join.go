@@ -31,7 +31,7 @@ func (p *Pages) signup(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err != nil:
 		p.fail(w, r, err)
-	case page.Client.Policy.Registration == client.Invite:
+	case page.Client.Policy.Closed():
 		v := joinView(pageInvite, page, joinData{target: t})
 		v.Notice = said[fault.InviteRequired]
 		p.show(w, r, http.StatusOK, pageInvite, v)

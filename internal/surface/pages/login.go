@@ -99,7 +99,7 @@ type loginData struct {
 func dataFor(t target, cl client.Client) loginData {
 	return loginData{
 		target: t, Password: cl.Offers(client.MethodPassword), MagicLink: cl.Offers(client.MethodMagicLink),
-		SignUp: cl.Offers(client.MethodPassword) && cl.Policy.Registration != client.Invite,
+		SignUp: cl.Offers(client.MethodPassword) && !cl.Policy.Closed(),
 	}
 }
 
