@@ -53,7 +53,7 @@ func (a *API) holder(r *http.Request, s Settings) (signin.Held, error) {
 	}
 	number, ok := numberOf(c)
 	if !ok {
-		return signin.Held{}, refuse(http.StatusUnauthorized, tokenNobody, notValid)
+		return signin.Held{}, refuse(http.StatusUnauthorized, namesNobody, notValid)
 	}
 	held, err := a.SignIn.Held(r.Context(), signin.HeldIn{ClientID: s.Client, Alias: number, Session: session.ID(textOf(c, "sid"))})
 	switch {

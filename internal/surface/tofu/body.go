@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"mime/multipart"
 	"net/http"
@@ -153,9 +154,7 @@ func readMultipart(body []byte, contentType string) (value, error) {
 			v.members[name] = value{kind: text, text: replaced(string(content))}
 		}
 	}
-	for name, file := range files {
-		v.members[name] = file
-	}
+	maps.Copy(v.members, files)
 	return v, nil
 }
 

@@ -26,15 +26,15 @@ const (
 
 // What is wrong with a token, in SimpleJWT's words.
 const (
-	tokenInvalid     = "Token is invalid"
-	tokenExpired     = "Token is expired"
-	tokenNoExpiry    = "Token has no 'exp' claim"
-	tokenNoID        = "Token has no id"
-	tokenNoType      = "Token has no type"
-	tokenWrongType   = "Token has wrong type"
-	tokenBlacklisted = "Token is blacklisted"
-	tokenNobody      = "Token contained no recognizable user identification"
-	notValid         = "token_not_valid"
+	isInvalid     = "Token is invalid"
+	isExpired     = "Token is expired"
+	hasNoExpiry   = "Token has no 'exp' claim"
+	hasNoID       = "Token has no id"
+	hasNoType     = "Token has no type"
+	hasWrongType  = "Token has wrong type"
+	isBlacklisted = "Token is blacklisted"
+	namesNobody   = "Token contained no recognizable user identification"
+	notValid      = "token_not_valid"
 )
 
 // tokenError is one of those words.
@@ -147,41 +147,41 @@ const untyped = ""
 func (a *API) read(cl client.Client, kind, raw string) (claims, error) {
 	t, err := a.Tokens.Verify(cl.ID, []string{algOf(cl.Policy)}, raw)
 	if err != nil {
-		return nil, tokenError(tokenInvalid)
+		return nil, tokenError(isInvalid)
 	}
 	c, err := ordered(t)
 	if err != nil || !genuine(c, cl.Policy) {
-		return nil, tokenError(tokenInvalid)
+		return nil, tokenError(isInvalid)
 	}
 	expires, there, ok := instant(c, "exp")
 	now := float64(a.Now().UnixMicro()) / 1e6
 	switch {
 	case !ok || !a.begun(c, "iat", now) || !a.begun(c, "nbf", now):
-		return nil, tokenError(tokenInvalid)
+		return nil, tokenError(isInvalid)
 	case there && expires <= now:
-		return nil, tokenError(tokenExpired)
+		return nil, tokenError(isExpired)
 	case !there:
-		return nil, tokenError(tokenNoExpiry)
+		return nil, tokenError(hasNoExpiry)
 	}
 	if _, has := find(c, "jti"); !has {
-		return nil, tokenError(tokenNoID)
+		return nil, tokenError(hasNoID)
 	}
 	if kind == untyped {
 		return c, nil
 	}
 	switch raw, has := find(c, "token_type"); {
 	case !has:
-		return nil, tokenError(tokenNoType)
+		return nil, tokenError(hasNoType)
 	case string(raw) != strconv.Quote(kind):
-		return nil, tokenError(tokenWrongType)
+		return nil, tokenError(hasWrongType)
 	}
 	return c, nil
 }
 
 // ordered reads the claims of a verified token.
 func ordered(t token.JWT) (c claims, err error) {
-	var any map[string]json.RawMessage
-	if err := t.Claims(&any); err != nil { // no name twice
+	var once map[string]json.RawMessage
+	if err := t.Claims(&once); err != nil { // it takes no name twice
 		return nil, err
 	}
 	d := json.NewDecoder(bytes.NewReader(t.Payload))

@@ -82,9 +82,9 @@ var answers = map[fault.Code]answer{
 	fault.VerificationInvalid:    {400, "Invalid or expired link.", "link_invalid"},
 	fault.RedirectURIInvalid:     {400, "Redirect URI is not allowed.", ""},
 
-	fault.RefreshInvalid:     {401, tokenInvalid, notValid},
-	fault.RefreshReused:      {401, tokenBlacklisted, notValid},
-	fault.RefreshWrongClient: {401, tokenInvalid, notValid},
+	fault.RefreshInvalid:     {401, isInvalid, notValid},
+	fault.RefreshReused:      {401, isBlacklisted, notValid},
+	fault.RefreshWrongClient: {401, isInvalid, notValid},
 	fault.Unauthenticated:    {401, "Authentication credentials were not provided.", ""},
 	fault.Forbidden:          {403, permission, ""},
 	fault.ScopeMissing:       {403, permission, ""},

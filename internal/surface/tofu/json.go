@@ -60,6 +60,11 @@ func (e *syntaxError) Error() string {
 	return fmt.Sprintf("%s: line %d column %d (char %d)", e.msg, line, column, e.pos)
 }
 
+// valueError is any other of CPython's, whose texts begin as they like.
+type valueError string
+
+func (e valueError) Error() string { return string(e) }
+
 func reversed(s []rune) []rune {
 	s = slices.Clone(s)
 	slices.Reverse(s)
@@ -108,7 +113,7 @@ var constants = []struct {
 
 func (p *parser) value(depth int) (value, error) {
 	if depth == 0 {
-		return value{}, fmt.Errorf("maximum recursion depth exceeded while decoding a JSON object from a unicode string")
+		return value{}, valueError("maximum recursion depth exceeded while decoding a JSON object from a unicode string")
 	}
 	switch {
 	case p.at('"'):
@@ -122,7 +127,7 @@ func (p *parser) value(depth int) (value, error) {
 	for _, c := range constants {
 		if n := len(c.word); p.i+n <= len(p.doc) && string(p.doc[p.i:p.i+n]) == c.word {
 			if c.kind == nobody {
-				return value{}, fmt.Errorf("Out of range float values are not JSON compliant: '%s'", c.word)
+				return value{}, valueError("Out of range float values are not JSON compliant: '" + c.word + "'")
 			}
 			p.i += n
 			return value{kind: c.kind}, nil
@@ -219,7 +224,8 @@ func (p *parser) number() (value, error) {
 		return value{kind: float, text: pythonFloat(f)}, nil
 	}
 	if n := end - digits; n > maxDigits {
-		return value{}, fmt.Errorf("Exceeds the limit (%d digits) for integer string conversion: value has %d digits; use sys.set_int_max_str_digits() to increase the limit", maxDigits, n)
+		return value{}, valueError(fmt.Sprintf("Exceeds the limit (%d digits) for integer string conversion: value has %d digits; "+
+			"use sys.set_int_max_str_digits() to increase the limit", maxDigits, n))
 	}
 	if source == "-0" {
 		source = "0"

@@ -57,7 +57,7 @@ func (a *API) obtain(w http.ResponseWriter, r *http.Request, q request) error {
 		return err
 	}
 	a.give(w, r, q.settings, out.SignedIn.Client, &t)
-	write(w, r, http.StatusOK, tokenPair(t.asObtained()))
+	write(w, r, http.StatusOK, tokenPair{t.Refresh, t.Access})
 	return nil
 }
 
@@ -65,8 +65,6 @@ func (a *API) obtain(w http.ResponseWriter, r *http.Request, q request) error {
 var closed = map[fault.Code]bool{
 	fault.NotEnrolled: true, fault.EnrolmentPending: true, fault.EnrolmentSuspended: true, fault.FactorSetupRequired: true,
 }
-
-func (p pair) asObtained() tokenPair { return tokenPair{Refresh: p.Refresh, Access: p.Access} }
 
 // issue numbers the user of a sign-in and signs its tokens.
 func (a *API) issue(r *http.Request, in signin.SignedIn) (t pair, number int64, err error) {
@@ -101,7 +99,7 @@ func (a *API) refresh(w http.ResponseWriter, r *http.Request, q request) error {
 	}
 	number, ok := numberOf(c)
 	if !ok {
-		return refuse(http.StatusUnauthorized, tokenNobody, notValid)
+		return refuse(http.StatusUnauthorized, namesNobody, notValid)
 	}
 	in := signin.RefreshHeldIn{HeldIn: signin.HeldIn{ClientID: cl.ID, Alias: number, Session: session.ID(textOf(c, "sid"))}, Token: textOf(c, "jti"), Visitor: visitor(r)}
 	var t pair
@@ -119,7 +117,7 @@ func (a *API) refresh(w http.ResponseWriter, r *http.Request, q request) error {
 		return refusedRefresh(err)
 	}
 	a.give(w, r, q.settings, cl, &t)
-	write(w, r, http.StatusOK, refreshed{t.Access, t.Refresh})
+	write(w, r, http.StatusOK, refreshed(t))
 	return nil
 }
 
@@ -130,7 +128,7 @@ func refusedRefresh(err error) error {
 	case !ok:
 		return err
 	case f.Code == fault.RefreshInvalid || f.Code == fault.RefreshReused:
-		return refuse(http.StatusUnauthorized, tokenBlacklisted, notValid)
+		return refuse(http.StatusUnauthorized, isBlacklisted, notValid)
 	case f.Code == fault.UserUnknown || closed[f.Code]:
 		return refuse(http.StatusUnauthorized, "No active account found for the given token.", "")
 	}
@@ -171,7 +169,7 @@ func (a *API) verify(w http.ResponseWriter, r *http.Request, q request) error {
 			return err
 		}
 		if !good {
-			return problems{{nonField, []string{tokenBlacklisted}}}
+			return problems{{nonField, []string{isBlacklisted}}}
 		}
 	}
 	write(w, r, http.StatusOK, struct{}{})
