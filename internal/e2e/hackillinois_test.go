@@ -31,6 +31,7 @@ import (
 type hack struct {
 	t    testing.TB
 	base string // of the API
+	back string // of its private listener
 	web  string // the site's page, /auth/
 }
 
@@ -38,8 +39,9 @@ type hack struct {
 // write, and everything else as stand-ins.
 func newHack(t *testing.T, database string) *hack {
 	t.Helper()
-	s := newSite(t, database, options{})
-	h := &hack{t: t, base: s.base + "/hackillinois"}
+	private := freeAddress(t)
+	s := newSite(t, database, options{config: "hackillinois_private_listen: " + private + "\n"})
+	h := &hack{t: t, base: s.base + "/hackillinois", back: "http://" + private}
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		fmt.Fprintf(w, webPage, h.base)
@@ -67,9 +69,10 @@ func newHack(t *testing.T, database string) *hack {
     name: HackIllinois
     redirect_uris: [%q]
     access_token: {secret: YzQ1N2I0ZTItMGNhZC00ZmI1LThlYzktN2}
+  - {key: rsvp, name: The RSVP service, secret: a-secret-of-the-rsvp-service, methods: []}
 upstreams:
 %ssurfaces:
-  hackillinois: {client: hack, staff_domain: hackillinois.org, admins: [systems@hackillinois.org]}
+  hackillinois: {client: hack, staff_domain: hackillinois.org, admins: [systems@hackillinois.org], services: [rsvp]}
 `, h.web, upstreams)))
 	s.serve()
 	return h
@@ -274,6 +277,27 @@ func TestHackIllinoisAppsAndTools(t *testing.T) {
 		a.ask("GET", "/auth/token/refresh/", attendee.Token, "", &fresh)
 		if c := fresh.claims(t); !slices.Equal(c.Roles, []string{"User", "Applicant"}) {
 			t.Errorf("refreshed: %+v", c)
+		}
+
+		// The RSVP service gives a role on the private listener, with its own secret.
+		for secret, want := range map[string]int{"a-secret-of-the-rsvp-service": http.StatusOK, "another": http.StatusForbidden} {
+			req, err := http.NewRequest(http.MethodPut, h.back+"/auth/roles/add/", strings.NewReader(`{"id":"`+id+`","role":"Attendee"}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.SetBasicAuth("rsvp", secret)
+			res, err := (&http.Client{Timeout: 10 * time.Second}).Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+			if res.StatusCode != want {
+				t.Errorf("the service, by %q: %d, want %d", secret, res.StatusCode, want)
+			}
+		}
+		a.ask("GET", "/auth/roles/", attendee.Token, "", &got)
+		if !slices.Equal(got.Roles, []string{"User", "Applicant", "Attendee"}) {
+			t.Errorf("roles %q", got.Roles)
 		}
 	})
 }
