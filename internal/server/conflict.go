@@ -36,11 +36,15 @@ func conflicts(sets []surface) []conflict {
 	for i, later := range sets {
 		for _, r := range later.routes {
 			for _, earlier := range sets[:i] {
+				lost := false
 				for _, by := range earlier.routes {
 					both, whole := overlap(by.Pattern, r.Pattern)
 					if both && (by.Method == r.Method || by.Method == http.MethodGet && r.Method == http.MethodHead) {
-						all = note(all, conflict{later.name, r.Pattern, earlier.name, by.Pattern, []string{r.Method}, whole})
+						all, lost = note(all, conflict{later.name, r.Pattern, earlier.name, by.Pattern, []string{r.Method}, whole}), lost || whole
 					}
+				}
+				if lost {
+					break
 				}
 			}
 		}

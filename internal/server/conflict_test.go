@@ -1,7 +1,9 @@
 package server
 
 import (
+	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"sallyport/internal/config"
@@ -42,7 +44,6 @@ func TestConflictsAreWhatTheMuxDoes(t *testing.T) {
 		"three: GET /x/{other} where it is /x/lit is answered by one",
 		"three: GET /x/{other} is answered by two",
 		"three: GET /x/lit is answered by one",
-		"three: GET /x/lit is answered by two",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
@@ -66,5 +67,39 @@ func TestRootConflictsFollowTheOrder(t *testing.T) {
 		if one.winner == one.loser || slices.Contains(one.methods, "OPTIONS") {
 			t.Errorf("got %v", one)
 		}
+	}
+}
+
+// The README lists the routes that several surfaces have, and no others.
+func TestReadmeListsTheConflicts(t *testing.T) {
+	c := testConfig("")
+	c.Root = config.Surfaces
+	all, err := rootConflicts(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	losers := map[string][]string{}
+	for _, one := range all {
+		if !one.whole {
+			t.Errorf("the table has no words for: %s", one)
+		}
+		row := "| `" + strings.Join(one.methods, ", ") + " " + one.pattern + "` | " + one.winner + " | "
+		losers[row] = append(losers[row], one.loser)
+	}
+	var want []string
+	for row, names := range losers {
+		want = append(want, row+strings.Join(names, ", ")+" |")
+	}
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, there := strings.Cut(string(text), "| At the root | is of | and not of |\n|---|---|---|\n")
+	table, _, _ := strings.Cut(rest, "\n\n")
+	got := strings.Split(table, "\n")
+	slices.Sort(want)
+	slices.Sort(got)
+	if !there || !slices.Equal(got, want) {
+		t.Errorf("README.md has\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
