@@ -373,6 +373,30 @@ func TestSessionKnowsTheUpstream(t *testing.T) {
 	})
 }
 
+// A session there may be days old: a redirect does not make it fresh.
+func TestSessionIsAsOldAsTheProofAtTheUpstream(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		tr := travel(t, d, nil)
+		yesterday := tr.r.Now().Add(-24 * time.Hour)
+		for what, c := range map[string]struct{ said, want time.Time }{
+			"nothing said": {time.Time{}, tr.r.Now()}, "yesterday": {yesterday, yesterday}, "in a minute": {tr.r.Now().Add(time.Minute), tr.r.Now()},
+		} {
+			who := jane
+			who.AuthTime, who.Session = c.said, "session-at-corp"
+			tr.fake.SetPeople(who)
+			in := tr.in(jane.ID)
+			var s session.Session
+			tr.r.Write(func(ctx context.Context, tx *db.Tx) (err error) {
+				s, err = session.ByToken(ctx, tx, in.Session, tr.r.Now())
+				return err
+			})
+			if !in.AuthenticatedAt.Equal(c.want) || !s.AuthenticatedAt.Equal(c.want) || !s.CreatedAt.Equal(tr.r.Now()) || s.UpstreamSession != "session-at-corp" {
+				t.Errorf("%s: %v, session %+v", what, in.AuthenticatedAt, s)
+			}
+		}
+	})
+}
+
 func TestSessionOfASurfacesOwn(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		tr := travel(t, d, nil)

@@ -98,6 +98,12 @@ func (f *Fake) idToken(v visit, access string) string {
 	c := f.profile(v.person)
 	c["iss"], c["aud"], c["iat"], c["exp"] = f.base+strings.ReplaceAll(f.endpoints().issuer, "{tenantid}", v.person.TenantID), ClientID, now.Unix(), now.Add(time.Hour).Unix()
 	c["at_hash"] = enc.EncodeToString(hash[:16])
+	if !v.person.AuthTime.IsZero() {
+		c["auth_time"] = v.person.AuthTime.Unix()
+	}
+	if v.person.Session != "" {
+		c["sid"] = v.person.Session
+	}
 	if f.kind == upstream.Google {
 		c["azp"] = ClientID
 	}

@@ -29,7 +29,9 @@ type Person struct {
 	HostedDomain  string // Google
 	TenantID      string // Microsoft
 	Roles         []string
-	Impersonator  string // WorkOS: who really signs in
+	Impersonator  string    // WorkOS: who really signs in
+	AuthTime      time.Time // OpenID Connect: when they proved themselves; zero says nothing
+	Session       string    // OpenID Connect: sid
 }
 
 // Jane is somebody to sign in with where nobody in particular is needed.
