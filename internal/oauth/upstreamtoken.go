@@ -9,6 +9,7 @@ import (
 	"sallyport/internal/db"
 	"sallyport/internal/fault"
 	"sallyport/internal/limit"
+	"sallyport/internal/openid"
 	"sallyport/internal/upstream"
 )
 
@@ -146,11 +147,11 @@ func (c *Core) renewKept(ctx context.Context, in UpstreamTokenIn, s shelved) (up
 // notRenewed words a failure of the upstream's: tokens that it will not renew are
 // forgotten, others wait for another try.
 func (c *Core) notRenewed(ctx context.Context, in UpstreamTokenIn, s shelved, err error) error {
-	var f *upstream.Failure
+	var f *openid.Failure
 	if !errors.As(err, &f) {
 		return err
 	}
-	gone := errors.Is(err, upstream.ErrInvalidGrant)
+	gone := errors.Is(err, openid.ErrInvalidGrant)
 	failed := c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
 		if !gone {
 			return s.kept.Release(ctx, tx, s.until)

@@ -9,6 +9,7 @@ import (
 	"sallyport/internal/db"
 	"sallyport/internal/fault"
 	"sallyport/internal/limit"
+	"sallyport/internal/openid"
 	"sallyport/internal/upstream"
 )
 
@@ -28,7 +29,7 @@ const seenFor = 10 * time.Minute
 
 // ExchangeUpstream redeems a code at the upstream, and signs in. A code is good
 // once: one that comes again is refused here and not sent on, as
-// fault.UpstreamFailed by upstream.ErrInvalidGrant; but one that the upstream could
+// fault.UpstreamFailed by openid.ErrInvalidGrant; but one that the upstream could
 // not be asked about may come again.
 func (c *Core) ExchangeUpstream(ctx context.Context, in ExchangeIn) (Returned, error) {
 	var out Returned
@@ -70,7 +71,7 @@ func (c *Core) firstSight(ctx context.Context, seen limit.Rule, count []limit.Ru
 		}
 		err := takeIn(ctx, tx, c.Now(), seen)
 		if fault.Is(err, fault.RateLimited) {
-			return &fault.Error{Code: fault.UpstreamFailed, Err: &upstream.Failure{Reason: upstream.ErrInvalidGrant, Detail: "the code came before"}}, nil
+			return &fault.Error{Code: fault.UpstreamFailed, Err: &openid.Failure{Reason: openid.ErrInvalidGrant, Detail: "the code came before"}}, nil
 		}
 		return nil, err
 	})
@@ -84,7 +85,7 @@ func (c *Core) unredeemed(ctx context.Context, in ExchangeIn, cl client.Client, 
 		return err
 	}
 	return c.write(ctx, func(ctx context.Context, tx *db.Tx) (*fault.Error, error) {
-		if f.Code == fault.UpstreamUnreachable || errors.Is(f, upstream.ErrThrottled) {
+		if f.Code == fault.UpstreamUnreachable || errors.Is(f, openid.ErrThrottled) {
 			return f, limit.Give(ctx, tx, seen)
 		}
 		return f, c.turnedAway(ctx, tx, in.Visitor, cl, in.Upstream, f)

@@ -11,6 +11,7 @@ import (
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
 	"sallyport/internal/onetime"
+	"sallyport/internal/openid"
 	"sallyport/internal/secret"
 	"sallyport/internal/upstream"
 )
@@ -146,7 +147,7 @@ func (c *Core) answer(ctx context.Context, in UpstreamReturn) (Returned, pursued
 func (c *Core) refused(ctx context.Context, in UpstreamReturn, cl client.Client, err error) error {
 	f, ok := fault.From(err)
 	if !ok || f.Code == fault.UpstreamUnreachable || f.Code == fault.UpstreamThrottled ||
-		errors.Is(err, upstream.ErrInvalidGrant) || errors.Is(err, upstream.ErrClient) {
+		errors.Is(err, openid.ErrInvalidGrant) || errors.Is(err, openid.ErrClient) {
 		return err
 	}
 	return c.write(ctx, func(ctx context.Context, tx *db.Tx) (*fault.Error, error) {

@@ -11,6 +11,7 @@ import (
 	"sallyport/internal/fault"
 	"sallyport/internal/limit"
 	"sallyport/internal/onetime"
+	"sallyport/internal/openid"
 	"sallyport/internal/secret"
 	"sallyport/internal/session"
 	"sallyport/internal/upstream"
@@ -192,19 +193,19 @@ func cookieFormed(s string) bool {
 
 // failed is the fault that a failure of the broker's is.
 func failed(err error) error {
-	var f *upstream.Failure
+	var f *openid.Failure
 	if !errors.As(err, &f) {
 		return err
 	}
 	code := fault.UpstreamFailed
 	switch {
-	case errors.Is(f, upstream.ErrDenied):
+	case errors.Is(f, openid.ErrDenied):
 		code = fault.UpstreamDenied
-	case errors.Is(f, upstream.ErrUnreachable):
+	case errors.Is(f, openid.ErrUnreachable):
 		code = fault.UpstreamUnreachable
-	case errors.Is(f, upstream.ErrThrottled):
+	case errors.Is(f, openid.ErrThrottled):
 		code = fault.UpstreamThrottled
-	case errors.Is(f, upstream.ErrUnverified):
+	case errors.Is(f, openid.ErrUnverified):
 		code = fault.EmailUnverified
 	}
 	return &fault.Error{Code: code, RetryAfter: f.RetryAfter, Err: f}

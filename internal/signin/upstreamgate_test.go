@@ -15,6 +15,7 @@ import (
 	"sallyport/internal/identity"
 	"sallyport/internal/invite"
 	"sallyport/internal/limit"
+	"sallyport/internal/openid"
 	"sallyport/internal/session"
 	"sallyport/internal/signin"
 	"sallyport/internal/totp"
@@ -342,14 +343,14 @@ func TestExchangeOfAnApplicationsOwnCode(t *testing.T) {
 		asked := len(tr.fake.Requests())
 		_, err = tr.r.SignIn.ExchangeUpstream(t.Context(), x)
 		wantFault(t, "once more", err, fault.UpstreamFailed)
-		if !errors.Is(err, upstream.ErrInvalidGrant) || len(tr.fake.Requests()) != asked {
+		if !errors.Is(err, openid.ErrInvalidGrant) || len(tr.fake.Requests()) != asked {
 			t.Errorf("a code that came before: %v, asked %v", err, tr.fake.Requests()[asked:])
 		}
 		bad := x
 		bad.Code = "4/of-nobody"
 		_, err = tr.r.SignIn.ExchangeUpstream(t.Context(), bad)
 		wantFault(t, "a code of nobody", err, fault.UpstreamFailed)
-		if !errors.Is(err, upstream.ErrInvalidGrant) {
+		if !errors.Is(err, openid.ErrInvalidGrant) {
 			t.Errorf("got %v", err)
 		}
 		// No browser is bound: what Returned.Prove names can be proved by nobody.

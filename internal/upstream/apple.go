@@ -14,6 +14,8 @@ import (
 	"math/big"
 	"strings"
 	"time"
+
+	"sallyport/internal/openid"
 )
 
 // appleLifetime is how long a client secret is good: it is made for one request.
@@ -40,28 +42,28 @@ func appleKey(text string) (*ecdsa.PrivateKey, error) {
 func (u Upstream) appleSecret(now time.Time) (string, error) {
 	key, err := appleKey(u.Secret.Reveal())
 	if err != nil {
-		return "", fail(ErrClient, "private key %v", err)
+		return "", openid.Fail(openid.ErrClient, "private key %v", err)
 	}
 	head, err := json.Marshal(map[string]string{"alg": "ES256", "kid": u.Settings.KeyID})
 	if err != nil {
-		return "", fail(ErrClient, "%v", err)
+		return "", openid.Fail(openid.ErrClient, "%v", err)
 	}
 	body, err := json.Marshal(map[string]any{
 		"iss": u.Settings.TeamID, "iat": now.Unix(), "exp": now.Add(appleLifetime).Unix(), "aud": u.Issuer(), "sub": u.Settings.ClientID,
 	})
 	if err != nil {
-		return "", fail(ErrClient, "%v", err)
+		return "", openid.Fail(openid.ErrClient, "%v", err)
 	}
 	enc := base64.RawURLEncoding
 	input := enc.EncodeToString(head) + "." + enc.EncodeToString(body)
 	digest := sha256.Sum256([]byte(input))
 	der, err := key.Sign(nil, digest[:], crypto.SHA256) // nil: RFC 6979
 	if err != nil {
-		return "", fail(ErrClient, "%v", err)
+		return "", openid.Fail(openid.ErrClient, "%v", err)
 	}
 	var n struct{ R, S *big.Int }
 	if _, err := asn1.Unmarshal(der, &n); err != nil {
-		return "", fail(ErrClient, "%v", err)
+		return "", openid.Fail(openid.ErrClient, "%v", err)
 	}
 	sig := make([]byte, 64) // RFC 7518 §3.4
 	n.R.FillBytes(sig[:32])
@@ -75,16 +77,23 @@ const relay = "privaterelay.appleid.com"
 // apple takes the name from the form that Apple's page posts, the first time
 // only. Nobody signed that form, so nothing but what is shown is taken from it:
 // its address is not.
-func (u Upstream) apple(p *Profile, c claims, user string) {
-	p.setEmail(u.Settings, string(c.Email), c.EmailVerified.is, c.EmailVerified.known, anyDomain)
-	p.EmailPrivate = c.PrivateEmail.is || strings.HasSuffix(p.Email, "@"+relay)
+func (u Upstream) apple(p *Profile, c openid.Claims, user string) error {
+	var more struct {
+		PrivateEmail openid.Truth `json:"is_private_email"`
+	}
+	if err := own(c, &more); err != nil {
+		return err
+	}
+	p.setEmail(u.Settings, string(c.Email), c.EmailVerified.Is, c.EmailVerified.Known, anyDomain)
+	p.EmailPrivate = more.PrivateEmail.Is || strings.HasSuffix(p.Email, "@"+relay)
 	var form struct {
 		Name struct {
-			First word `json:"firstName"`
-			Last  word `json:"lastName"`
+			First openid.Word `json:"firstName"`
+			Last  openid.Word `json:"lastName"`
 		} `json:"name"`
 	}
 	if len(user) <= maxCode && json.Unmarshal([]byte(user), &form) == nil {
 		p.setNames(string(c.Name), string(form.Name.First), string(form.Name.Last))
 	}
+	return nil
 }

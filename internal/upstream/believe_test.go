@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"sallyport/internal/openid"
 	"sallyport/internal/upstream"
 	"sallyport/internal/upstream/upstreamtest"
 )
@@ -96,7 +97,7 @@ func TestGoogleHostedDomain(t *testing.T) {
 	}
 	who.HostedDomain, who.Email = "", "jane@acme.com" // the address decides nothing
 	p.SetPeople(who)
-	if _, err := p.signIn(t, upstream.Start{}); !errors.Is(err, upstream.ErrOutsider) {
+	if _, err := p.signIn(t, upstream.Start{}); !errors.Is(err, openid.ErrOutsider) {
 		t.Errorf("an account of no domain: %v", err)
 	}
 }
@@ -127,11 +128,11 @@ func TestExchangeAlone(t *testing.T) {
 	}{
 		{upstream.Exchange{Code: code(), RedirectURI: callback, Verifier: "of-the-page", Nonce: "page"}, nil},
 		{upstream.Exchange{Code: code(), RedirectURI: callback, Verifier: "of-the-page"}, nil},
-		{upstream.Exchange{Code: code(), RedirectURI: callback, Verifier: "of-the-page", Nonce: "another"}, upstream.ErrLies},
-		{upstream.Exchange{Code: code(), RedirectURI: callback, Verifier: "another"}, upstream.ErrInvalidGrant},
-		{upstream.Exchange{Code: code(), RedirectURI: callback}, upstream.ErrInvalidGrant},
-		{upstream.Exchange{Code: code(), RedirectURI: "https://elsewhere.example/", Verifier: "of-the-page"}, upstream.ErrInvalidGrant},
-		{upstream.Exchange{Code: "made-up", RedirectURI: callback, Verifier: "of-the-page"}, upstream.ErrInvalidGrant},
+		{upstream.Exchange{Code: code(), RedirectURI: callback, Verifier: "of-the-page", Nonce: "another"}, openid.ErrLies},
+		{upstream.Exchange{Code: code(), RedirectURI: callback, Verifier: "another"}, openid.ErrInvalidGrant},
+		{upstream.Exchange{Code: code(), RedirectURI: callback}, openid.ErrInvalidGrant},
+		{upstream.Exchange{Code: code(), RedirectURI: "https://elsewhere.example/", Verifier: "of-the-page"}, openid.ErrInvalidGrant},
+		{upstream.Exchange{Code: "made-up", RedirectURI: callback, Verifier: "of-the-page"}, openid.ErrInvalidGrant},
 	} {
 		if _, err := p.b.Exchange(t.Context(), p.u, c.x); !errors.Is(err, c.want) {
 			t.Errorf("%+v: %v, want %v", c.x, err, c.want)
@@ -149,11 +150,11 @@ func TestMicrosoftTenants(t *testing.T) {
 	}{
 		{own, func(*upstream.Settings) {}, nil},
 		{own, func(s *upstream.Settings) { s.Tenants = []string{own} }, nil},
-		{other, func(s *upstream.Settings) { s.Tenants = []string{own} }, upstream.ErrOutsider},
-		{"not-a-tenant", func(*upstream.Settings) {}, upstream.ErrLies},
-		{"", func(*upstream.Settings) {}, upstream.ErrLies},
+		{other, func(s *upstream.Settings) { s.Tenants = []string{own} }, openid.ErrOutsider},
+		{"not-a-tenant", func(*upstream.Settings) {}, openid.ErrLies},
+		{"", func(*upstream.Settings) {}, openid.ErrLies},
 		{personal, func(*upstream.Settings) {}, nil},
-		{personal, func(s *upstream.Settings) { s.Tenants = []string{own} }, upstream.ErrOutsider},
+		{personal, func(s *upstream.Settings) { s.Tenants = []string{own} }, openid.ErrOutsider},
 	} {
 		who := upstreamtest.Jane
 		who.TenantID = c.of
@@ -175,7 +176,7 @@ func TestMicrosoftIssuerIsTheTenants(t *testing.T) {
 	location, a := p.begin(t, upstream.Start{})
 	ans := p.back(t, location, false)
 	p.Behave(upstreamtest.WrongIssuer)
-	if _, err := p.b.Finish(t.Context(), p.u, a, ans, upstream.Visitor{}); !errors.Is(err, upstream.ErrLies) {
+	if _, err := p.b.Finish(t.Context(), p.u, a, ans, upstream.Visitor{}); !errors.Is(err, openid.ErrLies) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -280,7 +281,7 @@ func TestWorkOSConnection(t *testing.T) {
 		t.Errorf("of its own domain: %v, %v", got.EmailTrusted, err)
 	}
 	u.Settings.Connection = "conn_2"
-	if _, err := b.Finish(t.Context(), u, a, upstream.Answer{Code: "c"}, upstream.Visitor{}); !errors.Is(err, upstream.ErrOutsider) {
+	if _, err := b.Finish(t.Context(), u, a, upstream.Answer{Code: "c"}, upstream.Visitor{}); !errors.Is(err, openid.ErrOutsider) {
 		t.Errorf("of another connection: %v", err)
 	}
 	if out, err := b.LogoutURL(t.Context(), u, upstream.Goodbye{Session: "x"}); out != "" || err != nil {

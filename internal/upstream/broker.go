@@ -5,15 +5,12 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
-	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
-	"sallyport/internal/outbound"
+	"sallyport/internal/openid"
 	"sallyport/internal/secret"
 )
 
@@ -29,38 +26,23 @@ type Options struct {
 }
 
 // Broker asks upstreams. It keeps what they publish about themselves, and
-// nothing about people; any number of goroutines may use one. It reaches every
-// address, private ones too, because the addresses are the operator's own, but
-// by https only, except on loopback, and it follows no redirect.
+// nothing about people; any number of goroutines may use one.
 type Broker struct {
-	http    *http.Client
-	docs    *outbound.Documents
+	ask     *openid.Asker
 	now     func() time.Time
 	timeout time.Duration
-	read    sync.Map // address → parsed
 }
-
-var everywhere = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
 
 // NewBroker returns a Broker; its owner ends it with Close.
 func NewBroker(o Options) *Broker {
 	if o.Timeout == 0 {
 		o.Timeout = DefaultTimeout
 	}
-	limits := outbound.Options{Allow: everywhere, Timeout: o.Timeout, Roots: o.Roots, IdlePerHost: 16}
-	b := &Broker{http: outbound.Client(limits), now: o.Now, timeout: o.Timeout}
-	// Nobody but the provider can have us look for newer keys: the ID token is
-	// read from the provider itself. So a second is patience enough.
-	limits.Patience = time.Second
-	b.docs = outbound.NewDocuments(limits, o.Now)
-	return b
+	return &Broker{ask: openid.New(o.Now, o.Timeout, o.Roots), now: o.Now, timeout: o.Timeout}
 }
 
 // Close ends connections that lie idle.
-func (b *Broker) Close() {
-	b.http.CloseIdleConnections()
-	b.docs.Close()
-}
+func (b *Broker) Close() { b.ask.Close() }
 
 // Start is what a sign-in begins with. State comes back with the answer; it is
 // single-use, bound to the browser, and what the caller finds the Attempt by.
@@ -247,18 +229,18 @@ func AnswerOf(p url.Values) Answer {
 type Visitor struct{ IP, UserAgent string }
 
 // Finish judges the answer to an attempt and returns who it is. The attempt must
-// be one that Begin made for u, and its state spent. Fails with a *Failure.
+// be one that Begin made for u, and its state spent. Fails with a *openid.Failure.
 func (b *Broker) Finish(ctx context.Context, u Upstream, a Attempt, ans Answer, v Visitor) (Profile, error) {
 	ctx, stop := context.WithTimeout(ctx, b.timeout)
 	defer stop()
 	if a.Upstream != u.Key || a.Issuer != u.Issuer() {
-		return Profile{}, fail(ErrLies, "the attempt was made for another upstream") // or the upstream was pointed elsewhere since
+		return Profile{}, openid.Fail(openid.ErrLies, "the attempt was made for another upstream") // or the upstream was pointed elsewhere since
 	}
 	if err := b.checkIssuer(ctx, u, ans); err != nil {
 		return Profile{}, err
 	}
 	if ans.Error != "" {
-		return Profile{}, refusal(ans.Error)
+		return Profile{}, openid.Refusal(ans.Error)
 	}
 	return b.exchange(ctx, u, Exchange{
 		Code: ans.Code, RedirectURI: a.RedirectURI, Verifier: a.Verifier, Nonce: a.Nonce, User: ans.User, Legacy: a.Legacy, Visitor: v,
@@ -278,9 +260,9 @@ func (b *Broker) checkIssuer(ctx context.Context, u Upstream, ans Answer) error 
 	}
 	switch {
 	case ans.Issuer == "" && announced:
-		return fail(ErrLies, "the answer does not name its issuer")
+		return openid.Fail(openid.ErrLies, "the answer does not name its issuer")
 	case ans.Issuer != "" && want != "" && !u.isIssuer(want, ans.Issuer):
-		return fail(ErrLies, "the answer names another issuer")
+		return openid.Fail(openid.ErrLies, "the answer names another issuer")
 	}
 	return nil
 }
@@ -298,7 +280,7 @@ type Exchange struct {
 	Visitor     Visitor
 }
 
-// Exchange redeems a code, once, and returns who it is. Fails with a *Failure.
+// Exchange redeems a code, once, and returns who it is. Fails with a *openid.Failure.
 func (b *Broker) Exchange(ctx context.Context, u Upstream, x Exchange) (Profile, error) {
 	ctx, stop := context.WithTimeout(ctx, b.timeout)
 	defer stop()
@@ -310,10 +292,10 @@ const maxCode = 4096
 
 func (b *Broker) exchange(ctx context.Context, u Upstream, x Exchange) (Profile, error) {
 	if x.Code == "" {
-		return Profile{}, fail(ErrLies, "neither a code nor an error")
+		return Profile{}, openid.Fail(openid.ErrLies, "neither a code nor an error")
 	}
 	if len(x.Code) > maxCode {
-		return Profile{}, fail(ErrInvalidGrant, "a code of %d bytes", len(x.Code))
+		return Profile{}, openid.Fail(openid.ErrInvalidGrant, "a code of %d bytes", len(x.Code))
 	}
 	var p Profile
 	var err error
@@ -330,10 +312,10 @@ func (b *Broker) exchange(ctx context.Context, u Upstream, x Exchange) (Profile,
 		p, err = b.openID(ctx, u, x)
 	}
 	if err != nil {
-		return Profile{}, during(AtExchange, err)
+		return Profile{}, openid.During(openid.AtExchange, err)
 	}
 	if !validSubject(p.Subject) {
-		return Profile{}, during(AtPerson, fail(ErrLies, "no usable subject"))
+		return Profile{}, openid.During(openid.AtPerson, openid.Fail(openid.ErrLies, "no usable subject"))
 	}
 	p.Upstream = u.Key
 	p.Picture, p.Username, p.Locale = picture(p.Picture), shown(p.Username), shown(p.Locale)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"sallyport/internal/identity"
+	"sallyport/internal/openid"
 	"sallyport/internal/outbound"
 )
 
@@ -116,7 +117,7 @@ func (c *checker) address(field, raw string) {
 	if raw == "" {
 		return
 	}
-	u, err := outbound.CheckURL(raw, everywhere)
+	u, err := outbound.CheckURL(raw, openid.Everywhere)
 	if err != nil || strings.Contains(raw, "?") || u.String() != raw {
 		c.wrong(field, "must be an https URL without query and fragment (http on a loopback host)")
 	}

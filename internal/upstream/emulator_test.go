@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"sallyport/internal/openid"
 	"sallyport/internal/upstream"
 )
 
@@ -166,12 +167,12 @@ func TestOtherPeoplesProviders(t *testing.T) {
 	}{
 		// emulate's github has no PKCE; the real one has compared the verifier
 		// since July 2025.
-		"github": {at(upstream.GitHub, places["github"]), "jane@example.com", true, false, upstream.ErrInvalidGrant, nil},
-		"google": {at(upstream.Google, places["google"]), "jane@gmail.com", true, false, upstream.ErrInvalidGrant, upstream.ErrInvalidGrant},
+		"github": {at(upstream.GitHub, places["github"]), "jane@example.com", true, false, openid.ErrInvalidGrant, nil},
+		"google": {at(upstream.Google, places["google"]), "jane@gmail.com", true, false, openid.ErrInvalidGrant, openid.ErrInvalidGrant},
 		// The workos emulator calls a spent code invalid_code and a wrong verifier
 		// invalid_code_verifier; WorkOS documents invalid_grant for both.
-		"workos": {authkit, "jane@example.com", true, true, upstream.ErrClient, upstream.ErrClient},
-		"oidc":   {oidc, "jane@example.com", true, false, upstream.ErrInvalidGrant, upstream.ErrInvalidGrant},
+		"workos": {authkit, "jane@example.com", true, true, openid.ErrClient, openid.ErrClient},
+		"oidc":   {oidc, "jane@example.com", true, false, openid.ErrInvalidGrant, openid.ErrInvalidGrant},
 	} {
 		t.Run(name, func(t *testing.T) {
 			begin := func() (string, upstream.Attempt) {
@@ -207,7 +208,7 @@ func TestOtherPeoplesProviders(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.Secret = "another"
-		if _, err := b.Finish(t.Context(), c, a, walk(t, location), upstream.Visitor{}); !errors.Is(err, upstream.ErrClient) {
+		if _, err := b.Finish(t.Context(), c, a, walk(t, location), upstream.Visitor{}); !errors.Is(err, openid.ErrClient) {
 			t.Errorf("%s: another secret: %v", name, err)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"sallyport/internal/openid"
 )
 
 // Whatever a provider writes, only true, "true" and 1 are true, and what is left
@@ -17,7 +19,7 @@ func FuzzClaims(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		var c claims
+		var c openid.Claims
 		if json.Unmarshal([]byte(s), &c) != nil {
 			return
 		}
@@ -26,11 +28,11 @@ func FuzzClaims(f *testing.F) {
 		if !utf8.ValidString(p.Name) || strings.ContainsAny(p.Name, "\x00\r\n") || len([]rune(p.Name)) > 2*maxShown+1 {
 			t.Errorf("shows %q", p.Name)
 		}
-		p.setEmail(Settings{}, string(c.Email), c.EmailVerified.is, c.EmailVerified.known, anyDomain)
+		p.setEmail(Settings{}, string(c.Email), c.EmailVerified.Is, c.EmailVerified.Known, anyDomain)
 		if p.EmailTrusted && !strings.Contains(strings.ToLower(s), "true") && !strings.Contains(s, "1") {
 			t.Errorf("believes %q", s)
 		}
-		if len(c.Roles) > maxWords || len(c.Groups) > maxWords {
+		if len(c.Roles) > openid.MaxWords || len(c.Groups) > openid.MaxWords {
 			t.Errorf("%d roles, %d groups", len(c.Roles), len(c.Groups))
 		}
 	})

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+
+	"sallyport/internal/openid"
 )
 
 // gitHub is OAuth 2.0 and two calls: who, and which addresses. The account is
@@ -12,41 +14,41 @@ import (
 func (b *Broker) gitHub(ctx context.Context, u Upstream, x Exchange) (Profile, error) {
 	form := x.form()
 	form.Del("grant_type") // GitHub's token endpoint has none
-	t, err := b.redeem(ctx, u.at("https://github.com/login/oauth/access_token"), u.Settings.ClientID, u.Secret.Reveal(), form, false)
+	t, err := b.ask.Redeem(ctx, u.at("https://github.com/login/oauth/access_token"), u.inForm(), form)
 	if err != nil {
 		return Profile{}, err
 	}
 	var user struct {
-		ID     int64 `json:"id"`
-		Login  word  `json:"login"`
-		Name   word  `json:"name"`
-		Avatar word  `json:"avatar_url"`
+		ID     int64       `json:"id"`
+		Login  openid.Word `json:"login"`
+		Name   openid.Word `json:"name"`
+		Avatar openid.Word `json:"avatar_url"`
 	}
 	header := http.Header{"X-Github-Api-Version": {"2022-11-28"}}
-	if err := b.get(ctx, u.at("https://api.github.com/user"), "Bearer "+t.Access, header, &user); err != nil {
+	if err := b.ask.Get(ctx, u.at("https://api.github.com/user"), "Bearer "+t.Access, header, &user); err != nil {
 		return Profile{}, err
 	}
 	if user.ID <= 0 {
-		return Profile{}, during(AtPerson, fail(ErrLies, "an account without a number"))
+		return Profile{}, openid.During(openid.AtPerson, openid.Fail(openid.ErrLies, "an account without a number"))
 	}
-	p := Profile{Issuer: u.Issuer(), Subject: strconv.FormatInt(user.ID, 10), Username: string(user.Login), Picture: string(user.Avatar), Tokens: t.asProfile(b.now())}
+	p := Profile{Issuer: u.Issuer(), Subject: strconv.FormatInt(user.ID, 10), Username: string(user.Login), Picture: string(user.Avatar), Tokens: tokensOf(t, b.now())}
 	p.setNames(string(user.Name), "", "")
 	for page := 1; page <= maxAddresses/perPage; page++ {
 		var addresses []struct {
-			Email    word  `json:"email"`
-			Primary  truth `json:"primary"`
-			Verified truth `json:"verified"`
+			Email    openid.Word  `json:"email"`
+			Primary  openid.Truth `json:"primary"`
+			Verified openid.Truth `json:"verified"`
 		}
 		at := fmt.Sprintf("%s?per_page=%d&page=%d", u.at("https://api.github.com/user/emails"), perPage, page)
-		if err := b.get(ctx, at, "Bearer "+t.Access, header, &addresses); err != nil {
+		if err := b.ask.Get(ctx, at, "Bearer "+t.Access, header, &addresses); err != nil {
 			return Profile{}, err
 		}
 		if addresses == nil {
-			return Profile{}, during(AtPerson, fail(ErrLies, "null in place of a list of addresses"))
+			return Profile{}, openid.During(openid.AtPerson, openid.Fail(openid.ErrLies, "null in place of a list of addresses"))
 		}
 		for _, a := range addresses {
-			if a.Primary.is { // the address in the profile may be any text
-				p.setEmail(u.Settings, string(a.Email), a.Verified.is, true, anyDomain)
+			if a.Primary.Is { // the address in the profile may be any text
+				p.setEmail(u.Settings, string(a.Email), a.Verified.Is, true, anyDomain)
 			}
 		}
 		if len(addresses) < perPage {

@@ -13,6 +13,7 @@ import (
 	"sallyport/internal/db"
 	"sallyport/internal/db/dbtest"
 	"sallyport/internal/identity"
+	"sallyport/internal/openid"
 	"sallyport/internal/secret"
 	"sallyport/internal/upstream"
 	"sallyport/internal/upstream/upstreamtest"
@@ -172,7 +173,10 @@ func TestKeptTokensAreSwept(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		s := newShelf(t, d)
 		sweep := func(at time.Time) (n int64) {
-			write(t, d, func(ctx context.Context, tx *db.Tx) (err error) { n, err = upstream.SweepKept(ctx, tx, at, 10); return err })
+			write(t, d, func(ctx context.Context, tx *db.Tx) (err error) {
+				n, err = upstream.SweepKept(ctx, tx, at, 10)
+				return err
+			})
 			return n
 		}
 		s.keep(s.p, s.at)
@@ -221,7 +225,10 @@ func TestOneRenewsKeptTokens(t *testing.T) {
 		renewed := func(until time.Time, access secret.Value) (ok bool) {
 			next := was
 			next.Tokens.Access, next.KeptAt = access, until
-			write(t, d, func(ctx context.Context, tx *db.Tx) (err error) { ok, err = next.Renewed(ctx, tx, s.k, until); return err })
+			write(t, d, func(ctx context.Context, tx *db.Tx) (err error) {
+				ok, err = next.Renewed(ctx, tx, s.k, until)
+				return err
+			})
 			return ok
 		}
 		if second := until.Add(20 * time.Second); claim(until.Add(-time.Second), second) || !claim(until, second) || renewed(until, "late") || !renewed(second, "at-2") {
@@ -271,11 +278,11 @@ func TestTokensAreRenewed(t *testing.T) {
 			if err != nil || next.Access == "" || next.Access == got.Tokens.Access || next.Refresh == got.Tokens.Refresh || !next.ExpiresAt.After(p.clock()) {
 				t.Fatalf("renewed: %q until %s, %v", next.Access.Reveal(), next.ExpiresAt, err)
 			}
-			if _, err := p.b.Renew(t.Context(), p.u, got.Tokens.Refresh); !errors.Is(err, upstream.ErrInvalidGrant) {
+			if _, err := p.b.Renew(t.Context(), p.u, got.Tokens.Refresh); !errors.Is(err, openid.ErrInvalidGrant) {
 				t.Errorf("a spent one: %v", err)
 			}
 			for trouble, want := range map[upstreamtest.Trouble]error{
-				upstreamtest.Down: upstream.ErrUnreachable, upstreamtest.Throttled: upstream.ErrThrottled, upstreamtest.HTML: upstream.ErrLies, upstreamtest.BadSecret: upstream.ErrClient,
+				upstreamtest.Down: openid.ErrUnreachable, upstreamtest.Throttled: openid.ErrThrottled, upstreamtest.HTML: openid.ErrLies, upstreamtest.BadSecret: openid.ErrClient,
 			} {
 				p.Behave(trouble, upstreamtest.AtToken)
 				if _, err := p.b.Renew(t.Context(), p.u, next.Refresh); !errors.Is(err, want) {
@@ -289,7 +296,7 @@ func TestTokensAreRenewed(t *testing.T) {
 		})
 	}
 	github := serve(t, upstream.GitHub)
-	if _, err := github.b.Renew(t.Context(), github.u, ""); !errors.Is(err, upstream.ErrInvalidGrant) {
+	if _, err := github.b.Renew(t.Context(), github.u, ""); !errors.Is(err, openid.ErrInvalidGrant) {
 		t.Errorf("none: %v", err)
 	}
 }

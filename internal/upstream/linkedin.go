@@ -4,36 +4,38 @@ import (
 	"context"
 	"net/http"
 	"strings"
+
+	"sallyport/internal/openid"
 )
 
 // linkedInLegacy is LinkedIn before OpenID Connect, for applications that were
 // given r_liteprofile and r_emailaddress before August 2023. Nothing says that
 // the address is verified, so it is not.
 func (b *Broker) linkedInLegacy(ctx context.Context, u Upstream, x Exchange) (Profile, error) {
-	t, err := b.redeem(ctx, u.at("https://www.linkedin.com/oauth/v2/accessToken"), u.Settings.ClientID, u.Secret.Reveal(), x.form(), false)
+	t, err := b.ask.Redeem(ctx, u.at("https://www.linkedin.com/oauth/v2/accessToken"), u.inForm(), x.form())
 	if err != nil {
 		return Profile{}, err
 	}
 	var me struct {
-		ID    word      `json:"id"`
-		First localized `json:"firstName"`
-		Last  localized `json:"lastName"`
+		ID    openid.Word `json:"id"`
+		First localized   `json:"firstName"`
+		Last  localized   `json:"lastName"`
 	}
 	header := http.Header{"X-Li-Format": {"json"}}
-	if err := b.get(ctx, u.at("https://api.linkedin.com/v2/me")+"?projection=(id,firstName,lastName)", "Bearer "+t.Access, header, &me); err != nil {
+	if err := b.ask.Get(ctx, u.at("https://api.linkedin.com/v2/me")+"?projection=(id,firstName,lastName)", "Bearer "+t.Access, header, &me); err != nil {
 		return Profile{}, err
 	}
 	var found struct {
 		Elements []struct {
 			Handle struct {
-				Email word `json:"emailAddress"`
+				Email openid.Word `json:"emailAddress"`
 			} `json:"handle~"`
 		} `json:"elements"`
 	}
-	if err := b.get(ctx, u.at("https://api.linkedin.com/v2/emailAddress")+"?q=members&projection=(elements*(handle~))", "Bearer "+t.Access, header, &found); err != nil {
+	if err := b.ask.Get(ctx, u.at("https://api.linkedin.com/v2/emailAddress")+"?q=members&projection=(elements*(handle~))", "Bearer "+t.Access, header, &found); err != nil {
 		return Profile{}, err
 	}
-	p := Profile{Issuer: u.Issuer(), Subject: string(me.ID), Tokens: t.asProfile(b.now())}
+	p := Profile{Issuer: u.Issuer(), Subject: string(me.ID), Tokens: tokensOf(t, b.now())}
 	p.setNames("", me.First.text(), me.Last.text())
 	if len(found.Elements) > 0 {
 		p.setEmail(u.Settings, string(found.Elements[0].Handle.Email), false, true, noDomain)

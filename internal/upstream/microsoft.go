@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"sallyport/internal/identity"
+	"sallyport/internal/openid"
 	"sallyport/internal/token"
 )
 
@@ -46,17 +47,25 @@ func (u Upstream) tenantOf(issuer string) (string, bool) {
 // application, as sub is not, and not to be had by another tenant, as an address
 // is. An address is what a tenant's administrator wrote; xms_edov says that the
 // domain is the tenant's own.
-func (u Upstream) microsoft(p *Profile, c claims) error {
-	tid, isID := identity.ParseID(string(c.TenantID))
+func (u Upstream) microsoft(p *Profile, c openid.Claims) error {
+	var more struct {
+		TenantID    openid.Word  `json:"tid"`
+		ObjectID    openid.Word  `json:"oid"`
+		DomainOwner openid.Truth `json:"xms_edov"`
+	}
+	if err := own(c, &more); err != nil {
+		return err
+	}
+	tid, isID := identity.ParseID(string(more.TenantID))
 	inIssuer, _ := u.tenantOf(c.Issuer)
-	if !isID || inIssuer != tid || c.ObjectID == "" {
-		return fail(ErrLies, "ID token of another tenant than it says, or of no account")
+	if !isID || inIssuer != tid || more.ObjectID == "" {
+		return openid.Fail(openid.ErrLies, "ID token of another tenant than it says, or of no account")
 	}
 	if !u.mayEnter(tid) {
-		return fail(ErrOutsider, "tenant")
+		return openid.Fail(openid.ErrOutsider, "tenant")
 	}
-	p.Issuer, p.Subject, p.Organization = c.Issuer, string(c.ObjectID), tid
-	p.setEmail(u.Settings, string(c.Email), c.DomainOwner.is, c.DomainOwner.known, anyDomain)
+	p.Issuer, p.Subject, p.Organization = c.Issuer, string(more.ObjectID), tid
+	p.setEmail(u.Settings, string(c.Email), more.DomainOwner.Is, more.DomainOwner.Known, anyDomain)
 	return nil
 }
 

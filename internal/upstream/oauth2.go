@@ -5,31 +5,33 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+
+	"sallyport/internal/openid"
 )
 
 // oauth2 is any provider with a token endpoint and a document about the person,
 // whose members the operator names.
 func (b *Broker) oauth2(ctx context.Context, u Upstream, x Exchange) (Profile, error) {
 	s := u.Settings
-	t, err := b.redeem(ctx, u.at(s.TokenEndpoint), s.ClientID, u.Secret.Reveal(), x.form(), false)
+	t, err := b.ask.Redeem(ctx, u.at(s.TokenEndpoint), u.inForm(), x.form())
 	if err != nil {
 		return Profile{}, err
 	}
 	var doc map[string]json.RawMessage
-	if err := b.get(ctx, u.at(s.UserinfoEndpoint), "Bearer "+t.Access, http.Header{}, &doc); err != nil {
+	if err := b.ask.Get(ctx, u.at(s.UserinfoEndpoint), "Bearer "+t.Access, http.Header{}, &doc); err != nil {
 		return Profile{}, err
 	}
 	n := s.Members.WithDefaults()
 	p := Profile{Issuer: u.Issuer(), Subject: scalar(member(doc, n.Subject)), Username: scalar(member(doc, n.Username)),
-		Picture: scalar(member(doc, n.Picture)), Tokens: t.asProfile(b.now())}
+		Picture: scalar(member(doc, n.Picture)), Tokens: tokensOf(t, b.now())}
 	p.setNames(scalar(member(doc, n.Name)), "", "")
-	var verified truth
+	var verified openid.Truth
 	if raw := member(doc, n.EmailVerified); raw != nil {
 		if err := verified.UnmarshalJSON(raw); err != nil {
-			return Profile{}, during(AtPerson, fail(ErrLies, "%v", err))
+			return Profile{}, openid.During(openid.AtPerson, openid.Fail(openid.ErrLies, "%v", err))
 		}
 	}
-	p.setEmail(s, scalar(member(doc, n.Email)), verified.is, verified.known, anyDomain)
+	p.setEmail(s, scalar(member(doc, n.Email)), verified.Is, verified.Known, anyDomain)
 	return p, nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"sallyport/internal/openid"
 	"sallyport/internal/upstream"
 	"sallyport/internal/upstream/upstreamtest"
 )
@@ -67,7 +68,7 @@ func TestCodesOfPlainRequests(t *testing.T) {
 		if err != nil || got.Subject != upstreamtest.Jane.ID || got.Email != upstreamtest.Jane.Email || got.EmailVerified != c.verified || got.EmailTrusted != c.trusted || got.GivenName != "Jane" {
 			t.Errorf("%s, legacy %v: %+v, %v", c.kind, c.legacy, got, err)
 		}
-		if _, err := p.b.Exchange(t.Context(), p.u, x); !errors.Is(err, upstream.ErrInvalidGrant) {
+		if _, err := p.b.Exchange(t.Context(), p.u, x); !errors.Is(err, openid.ErrInvalidGrant) {
 			t.Errorf("%s: a second time: %v", c.kind, err)
 		}
 	}
@@ -108,11 +109,11 @@ func TestWorkOSIsAskedOnce(t *testing.T) {
 		io.WriteString(w, `{"error":"invalid_grant","error_description":"The code 'c' has expired or is invalid."}`)
 	})
 	x := upstream.Exchange{Code: "c", RedirectURI: "https://ignored.example/", Visitor: upstream.Visitor{IP: "203.0.113.7", UserAgent: "Mozilla/5.0"}}
-	if _, err := b.Exchange(t.Context(), u, x); !errors.Is(err, upstream.ErrInvalidGrant) {
+	if _, err := b.Exchange(t.Context(), u, x); !errors.Is(err, openid.ErrInvalidGrant) {
 		t.Errorf("got %v", err)
 	}
 	x.Verifier, x.Visitor = "v", upstream.Visitor{}
-	if _, err := b.Exchange(t.Context(), u, x); !errors.Is(err, upstream.ErrUnreachable) {
+	if _, err := b.Exchange(t.Context(), u, x); !errors.Is(err, openid.ErrUnreachable) {
 		t.Errorf("dropped: %v", err)
 	}
 	mu.Lock()
@@ -145,26 +146,26 @@ func TestWorkOSFailures(t *testing.T) {
 		code   string
 		after  time.Duration
 	}{
-		{status: 403, body: `{"code":"email_verification_required","message":"…","pending_authentication_token":"hush"}`, want: upstream.ErrUnfinished, code: "email_verification_required"},
-		{status: 403, body: `{"code":"mfa_enrollment","pending_authentication_token":"hush","user":{"id":"u"}}`, want: upstream.ErrUnfinished, code: "mfa_enrollment"},
-		{status: 400, body: `{"code":"mfa_challenge","pending_authentication_token":"hush"}`, want: upstream.ErrUnfinished, code: "mfa_challenge"},
-		{status: 422, body: `{"code":"organization_selection_required","organizations":[{"id":"org_1","name":"A"}]}`, want: upstream.ErrUnfinished, code: "organization_selection_required"},
-		{status: 400, body: `{"error":"sso_required","error_description":"…","email":"jane@acme.com","connection_ids":["c"]}`, want: upstream.ErrUnfinished, code: "sso_required"},
-		{status: 401, body: `{"error":"organization_authentication_methods_required","auth_methods":{}}`, want: upstream.ErrUnfinished, code: "organization_authentication_methods_required"},
-		{status: 400, body: `{"error":"invalid_grant","error_description":"hush"}`, want: upstream.ErrInvalidGrant, code: "invalid_grant"},
-		{status: 400, body: `{"error":"invalid_client"}`, want: upstream.ErrClient, code: "invalid_client"},
-		{status: 401, body: `{"message":"Unauthorized"}`, want: upstream.ErrClient},
-		{status: 403, body: `{"code":"access_denied"}`, want: upstream.ErrClient, code: "access_denied"},
-		{status: 404, body: `{"code":"entity_not_found"}`, want: upstream.ErrClient, code: "entity_not_found"},
-		{status: 422, body: `{"code":5}`, want: upstream.ErrClient},
-		{status: 429, body: `{"code":"rate_limited"}`, want: upstream.ErrThrottled, after: 7 * time.Second},
-		{status: 500, body: `{"code":"mfa_challenge"}`, want: upstream.ErrUnreachable},
-		{status: 200, body: `{"code":"mfa_challenge"}`, want: upstream.ErrLies},
-		{status: 200, body: `[]`, want: upstream.ErrLies},
+		{status: 403, body: `{"code":"email_verification_required","message":"…","pending_authentication_token":"hush"}`, want: openid.ErrUnfinished, code: "email_verification_required"},
+		{status: 403, body: `{"code":"mfa_enrollment","pending_authentication_token":"hush","user":{"id":"u"}}`, want: openid.ErrUnfinished, code: "mfa_enrollment"},
+		{status: 400, body: `{"code":"mfa_challenge","pending_authentication_token":"hush"}`, want: openid.ErrUnfinished, code: "mfa_challenge"},
+		{status: 422, body: `{"code":"organization_selection_required","organizations":[{"id":"org_1","name":"A"}]}`, want: openid.ErrUnfinished, code: "organization_selection_required"},
+		{status: 400, body: `{"error":"sso_required","error_description":"…","email":"jane@acme.com","connection_ids":["c"]}`, want: openid.ErrUnfinished, code: "sso_required"},
+		{status: 401, body: `{"error":"organization_authentication_methods_required","auth_methods":{}}`, want: openid.ErrUnfinished, code: "organization_authentication_methods_required"},
+		{status: 400, body: `{"error":"invalid_grant","error_description":"hush"}`, want: openid.ErrInvalidGrant, code: "invalid_grant"},
+		{status: 400, body: `{"error":"invalid_client"}`, want: openid.ErrClient, code: "invalid_client"},
+		{status: 401, body: `{"message":"Unauthorized"}`, want: openid.ErrClient},
+		{status: 403, body: `{"code":"access_denied"}`, want: openid.ErrClient, code: "access_denied"},
+		{status: 404, body: `{"code":"entity_not_found"}`, want: openid.ErrClient, code: "entity_not_found"},
+		{status: 422, body: `{"code":5}`, want: openid.ErrClient},
+		{status: 429, body: `{"code":"rate_limited"}`, want: openid.ErrThrottled, after: 7 * time.Second},
+		{status: 500, body: `{"code":"mfa_challenge"}`, want: openid.ErrUnreachable},
+		{status: 200, body: `{"code":"mfa_challenge"}`, want: openid.ErrLies},
+		{status: 200, body: `[]`, want: openid.ErrLies},
 	} {
 		status, body = c.status, c.body
 		_, err := b.Exchange(t.Context(), u, upstream.Exchange{Code: "c"})
-		f, ok := errors.AsType[*upstream.Failure](err)
+		f, ok := errors.AsType[*openid.Failure](err)
 		if !ok || !errors.Is(err, c.want) || f.Code != c.code || f.RetryAfter != c.after || strings.Contains(err.Error(), "hush") {
 			t.Errorf("%d %s: %v", c.status, c.body, err)
 		}
@@ -195,9 +196,9 @@ func TestGitHubAddresses(t *testing.T) {
 		"just a hundred":     {pages: []string{list(99, primary), "[]"}, email: "jane@acme.com", trusted: true, asked: 2},
 		"none":               {pages: []string{"[]"}, asked: 1},
 		"none primary":       {pages: []string{list(2)}, asked: 1},
-		"an object":          {pages: []string{`{"message":"…"}`}, want: upstream.ErrLies, asked: 1},
-		"null":               {pages: []string{"null"}, want: upstream.ErrLies, asked: 1},
-		"secondary limit":    {want: upstream.ErrThrottled},
+		"an object":          {pages: []string{`{"message":"…"}`}, want: openid.ErrLies, asked: 1},
+		"null":               {pages: []string{"null"}, want: openid.ErrLies, asked: 1},
+		"secondary limit":    {want: openid.ErrThrottled},
 		"without end":        {pages: slices.Repeat([]string{list(100)}, 30), asked: 10},
 	} {
 		t.Run(name, func(t *testing.T) {

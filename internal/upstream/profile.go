@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"encoding/json"
 	"net/url"
 	"slices"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"sallyport/internal/identity"
+	"sallyport/internal/openid"
 	"sallyport/internal/secret"
 )
 
@@ -53,10 +53,10 @@ type Tokens struct {
 }
 
 // TrustedEmail is the address that the upstream vouches for and may; else
-// ErrUnverified.
+// openid.ErrUnverified.
 func (p Profile) TrustedEmail() (string, error) {
 	if p.Email == "" || !p.EmailTrusted {
-		return "", fail(ErrUnverified, "issuer %s", p.Issuer)
+		return "", openid.Fail(openid.ErrUnverified, "issuer %s", p.Issuer)
 	}
 	return p.Email, nil
 }
@@ -118,64 +118,6 @@ func picture(raw string) string {
 	return u.String()
 }
 
-// maxSubject is the greatest length of a subject (OpenID Connect Core §2).
-const maxSubject = 255
-
 func validSubject(s string) bool {
-	return s != "" && len(s) <= maxSubject && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+	return s != "" && len(s) <= openid.MaxSubject && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }
-
-// truth is a boolean that some write as text, or as 1: "false" is false, and so
-// is whatever is neither.
-type truth struct{ known, is bool }
-
-func (t *truth) UnmarshalJSON(b []byte) error {
-	switch strings.ToLower(strings.Trim(string(b), `"`)) {
-	case "true", "1":
-		*t = truth{known: true, is: true}
-	case "null":
-	default:
-		*t = truth{known: true}
-	}
-	return nil
-}
-
-// word is a text that is only shown or compared with another; what is none is
-// the empty one.
-type word string
-
-func (w *word) UnmarshalJSON(b []byte) error {
-	var s string
-	if json.Unmarshal(b, &s) == nil {
-		*w = word(s)
-	}
-	return nil
-}
-
-// words is a list of texts, or one alone; others are left out.
-type words []string
-
-func (l *words) UnmarshalJSON(b []byte) error {
-	var one string
-	if json.Unmarshal(b, &one) == nil {
-		*l = nil
-		if one != "" {
-			*l = words{one}
-		}
-		return nil
-	}
-	var list []json.RawMessage
-	if json.Unmarshal(b, &list) != nil {
-		return nil
-	}
-	*l = nil
-	for _, raw := range list[:min(len(list), maxWords)] {
-		if json.Unmarshal(raw, &one) == nil && one != "" && len(one) <= maxSubject {
-			*l = append(*l, one)
-		}
-	}
-	return nil
-}
-
-// maxWords bounds the roles or groups of one person.
-const maxWords = 256

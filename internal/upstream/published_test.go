@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"sallyport/internal/openid"
 	"sallyport/internal/upstream"
 	"sallyport/internal/upstream/upstreamtest"
 )
@@ -72,7 +73,7 @@ func TestRefresh(t *testing.T) {
 	}
 	other := serve(t, upstream.OIDC)
 	other.Behave(upstreamtest.OtherMetadata)
-	if err := p.b.Refresh(t.Context(), []upstream.Upstream{other.u, p.u}); !errors.Is(err, upstream.ErrLies) {
+	if err := p.b.Refresh(t.Context(), []upstream.Upstream{other.u, p.u}); !errors.Is(err, openid.ErrLies) {
 		t.Errorf("an impostor's: %v", err)
 	}
 }
@@ -86,7 +87,7 @@ func TestPlainHTTPIsNotAsked(t *testing.T) {
 		t.Error("it was asked")
 	}
 	git := upstream.Upstream{Key: "x", Kind: upstream.GitHub, Secret: "s", Settings: upstream.Settings{ClientID: "c", BaseURL: "http://10.0.0.1"}}
-	if _, err := b.Exchange(context.Background(), git, upstream.Exchange{Code: "c"}); !errors.Is(err, upstream.ErrUnreachable) {
+	if _, err := b.Exchange(context.Background(), git, upstream.Exchange{Code: "c"}); !errors.Is(err, openid.ErrUnreachable) {
 		t.Errorf("github over http: %v", err)
 	}
 }
@@ -135,7 +136,7 @@ func TestMetadataWithBadAddresses(t *testing.T) {
 		}))
 		b := upstream.NewBroker(upstream.Options{Now: time.Now})
 		u := upstream.Upstream{Key: "x", Kind: upstream.OIDC, Secret: "s", Settings: upstream.Settings{ClientID: "c", Issuer: s.URL}}
-		if location, _, err := b.Begin(t.Context(), u, upstream.Start{RedirectURI: callback, State: "s"}); !errors.Is(err, upstream.ErrLies) {
+		if location, _, err := b.Begin(t.Context(), u, upstream.Start{RedirectURI: callback, State: "s"}); !errors.Is(err, openid.ErrLies) {
 			t.Errorf("%s %q: %s, %v", name, value, location, err)
 		}
 		b.Close()

@@ -4,18 +4,19 @@ import (
 	"context"
 	"net/url"
 
+	"sallyport/internal/openid"
 	"sallyport/internal/secret"
 )
 
 // Renew gets newer tokens by a refresh token (RFC 6749 §6), which most providers
-// take once. Fails with a *Failure; ErrInvalidGrant says that the person must
+// take once. Fails with a *openid.Failure; openid.ErrInvalidGrant says that the person must
 // sign in there again.
 func (b *Broker) Renew(ctx context.Context, u Upstream, refresh secret.Value) (Tokens, error) {
 	ctx, stop := context.WithTimeout(ctx, b.timeout)
 	defer stop()
 	got, err := b.renew(ctx, u, refresh)
 	if err != nil {
-		return Tokens{}, during(AtExchange, err)
+		return Tokens{}, openid.During(openid.AtExchange, err)
 	}
 	if got.Refresh == "" {
 		got.Refresh = refresh // it stays good
@@ -25,7 +26,7 @@ func (b *Broker) Renew(ctx context.Context, u Upstream, refresh secret.Value) (T
 
 func (b *Broker) renew(ctx context.Context, u Upstream, refresh secret.Value) (Tokens, error) {
 	if refresh == "" {
-		return Tokens{}, fail(ErrInvalidGrant, "no refresh token")
+		return Tokens{}, openid.Fail(openid.ErrInvalidGrant, "no refresh token")
 	}
 	if u.Kind == WorkOS {
 		return b.workOSRenew(ctx, u, refresh)
@@ -39,8 +40,8 @@ func (b *Broker) renew(ctx context.Context, u Upstream, refresh secret.Value) (T
 		return Tokens{}, err
 	}
 	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh.Reveal()}}
-	t, err := b.redeem(ctx, endpoint, u.Settings.ClientID, password, form, basic)
-	return t.asProfile(b.now()), err
+	t, err := b.ask.Redeem(ctx, endpoint, openid.Credentials{ID: u.Settings.ClientID, Secret: password, Basic: basic}, form)
+	return tokensOf(t, b.now()), err
 }
 
 // tokenEndpoint is where u gives tokens, and whether our credentials go in the
@@ -53,5 +54,5 @@ func (b *Broker) tokenEndpoint(ctx context.Context, u Upstream) (endpoint string
 		return u.at(u.Settings.TokenEndpoint), false, nil
 	}
 	m, err := b.metadata(ctx, u)
-	return m.Token, m.basic(u), err
+	return m.Token, u.kind().basic && m.Basic(), err
 }

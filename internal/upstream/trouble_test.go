@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"sallyport/internal/openid"
 	"sallyport/internal/upstream"
 	"sallyport/internal/upstream/upstreamtest"
 )
@@ -34,59 +35,59 @@ func TestTroubles(t *testing.T) {
 		places  []upstreamtest.Place
 		kinds   []upstream.Kind
 		want    error
-		step    upstream.Step
+		step    openid.Step
 	}{
 		// The code exchange.
-		{upstreamtest.Down, atToken, all, upstream.ErrUnreachable, upstream.AtExchange},
-		{upstreamtest.Throttled, atToken, all, upstream.ErrThrottled, upstream.AtExchange},
-		{upstreamtest.Slow, atToken, few, upstream.ErrUnreachable, upstream.AtExchange},
-		{upstreamtest.Drip, atToken, few, upstream.ErrUnreachable, upstream.AtExchange},
-		{upstreamtest.Dropped, atToken, all, upstream.ErrUnreachable, upstream.AtExchange},
-		{upstreamtest.Cut, atToken, all, upstream.ErrUnreachable, upstream.AtExchange},
-		{upstreamtest.HTML, atToken, all, upstream.ErrLies, upstream.AtExchange},
-		{upstreamtest.Large, atToken, few, upstream.ErrLies, upstream.AtExchange},
-		{upstreamtest.Bomb, atToken, few, upstream.ErrLies, upstream.AtExchange},
-		{upstreamtest.Redirect, atToken, all, upstream.ErrLies, upstream.AtExchange},
-		{upstreamtest.ErrorPage, atToken, all, upstream.ErrClient, upstream.AtExchange},
-		{upstreamtest.BadSecret, nil, all, upstream.ErrClient, upstream.AtExchange},
-		{upstreamtest.Unfinished, nil, []upstream.Kind{upstream.WorkOS}, upstream.ErrUnfinished, upstream.AtExchange},
+		{upstreamtest.Down, atToken, all, openid.ErrUnreachable, openid.AtExchange},
+		{upstreamtest.Throttled, atToken, all, openid.ErrThrottled, openid.AtExchange},
+		{upstreamtest.Slow, atToken, few, openid.ErrUnreachable, openid.AtExchange},
+		{upstreamtest.Drip, atToken, few, openid.ErrUnreachable, openid.AtExchange},
+		{upstreamtest.Dropped, atToken, all, openid.ErrUnreachable, openid.AtExchange},
+		{upstreamtest.Cut, atToken, all, openid.ErrUnreachable, openid.AtExchange},
+		{upstreamtest.HTML, atToken, all, openid.ErrLies, openid.AtExchange},
+		{upstreamtest.Large, atToken, few, openid.ErrLies, openid.AtExchange},
+		{upstreamtest.Bomb, atToken, few, openid.ErrLies, openid.AtExchange},
+		{upstreamtest.Redirect, atToken, all, openid.ErrLies, openid.AtExchange},
+		{upstreamtest.ErrorPage, atToken, all, openid.ErrClient, openid.AtExchange},
+		{upstreamtest.BadSecret, nil, all, openid.ErrClient, openid.AtExchange},
+		{upstreamtest.Unfinished, nil, []upstream.Kind{upstream.WorkOS}, openid.ErrUnfinished, openid.AtExchange},
 		// The ID token, and WorkOS' access token.
-		{upstreamtest.NoIDToken, nil, openID, upstream.ErrLies, upstream.AtToken},
-		{upstreamtest.WrongIssuer, nil, openID, upstream.ErrLies, upstream.AtToken},
-		{upstreamtest.WrongAudience, nil, openID, upstream.ErrAudience, upstream.AtToken},
-		{upstreamtest.WrongParty, nil, openID, upstream.ErrAudience, upstream.AtToken},
-		{upstreamtest.WrongNonce, nil, openID, upstream.ErrLies, upstream.AtToken},
-		{upstreamtest.NoNonce, nil, withNonce, upstream.ErrLies, upstream.AtToken},
-		{upstreamtest.WrongSignature, nil, signed, upstream.ErrLies, upstream.AtToken},
-		{upstreamtest.Unsigned, nil, signed, upstream.ErrLies, upstream.AtToken},
-		{upstreamtest.Shared, nil, signed, upstream.ErrLies, upstream.AtToken},
-		{upstreamtest.Confused, nil, signed, upstream.ErrLies, upstream.AtToken},
-		{upstreamtest.OtherKey, nil, signed, upstream.ErrLies, upstream.AtToken},
-		{upstreamtest.Expired, nil, signed, upstream.ErrLies, upstream.AtToken},
-		{upstreamtest.Future, nil, openID, upstream.ErrLies, upstream.AtToken},
-		{upstreamtest.WrongHash, nil, openID, upstream.ErrLies, upstream.AtToken},
-		{upstreamtest.Down, atKeys, signed, upstream.ErrUnreachable, upstream.AtToken},
-		{upstreamtest.Dropped, atKeys, signed, upstream.ErrUnreachable, upstream.AtToken},
-		{upstreamtest.HTML, atKeys, signed, upstream.ErrLies, upstream.AtToken},
-		{upstreamtest.Large, atKeys, []upstream.Kind{upstream.OIDC, upstream.Microsoft}, upstream.ErrLies, upstream.AtToken},
-		{upstreamtest.Bomb, atKeys, []upstream.Kind{upstream.OIDC, upstream.Microsoft}, upstream.ErrLies, upstream.AtToken},
-		{upstreamtest.Redirect, atKeys, signed, upstream.ErrLies, upstream.AtToken},
+		{upstreamtest.NoIDToken, nil, openID, openid.ErrLies, openid.AtToken},
+		{upstreamtest.WrongIssuer, nil, openID, openid.ErrLies, openid.AtToken},
+		{upstreamtest.WrongAudience, nil, openID, openid.ErrAudience, openid.AtToken},
+		{upstreamtest.WrongParty, nil, openID, openid.ErrAudience, openid.AtToken},
+		{upstreamtest.WrongNonce, nil, openID, openid.ErrLies, openid.AtToken},
+		{upstreamtest.NoNonce, nil, withNonce, openid.ErrLies, openid.AtToken},
+		{upstreamtest.WrongSignature, nil, signed, openid.ErrLies, openid.AtToken},
+		{upstreamtest.Unsigned, nil, signed, openid.ErrLies, openid.AtToken},
+		{upstreamtest.Shared, nil, signed, openid.ErrLies, openid.AtToken},
+		{upstreamtest.Confused, nil, signed, openid.ErrLies, openid.AtToken},
+		{upstreamtest.OtherKey, nil, signed, openid.ErrLies, openid.AtToken},
+		{upstreamtest.Expired, nil, signed, openid.ErrLies, openid.AtToken},
+		{upstreamtest.Future, nil, openID, openid.ErrLies, openid.AtToken},
+		{upstreamtest.WrongHash, nil, openID, openid.ErrLies, openid.AtToken},
+		{upstreamtest.Down, atKeys, signed, openid.ErrUnreachable, openid.AtToken},
+		{upstreamtest.Dropped, atKeys, signed, openid.ErrUnreachable, openid.AtToken},
+		{upstreamtest.HTML, atKeys, signed, openid.ErrLies, openid.AtToken},
+		{upstreamtest.Large, atKeys, []upstream.Kind{upstream.OIDC, upstream.Microsoft}, openid.ErrLies, openid.AtToken},
+		{upstreamtest.Bomb, atKeys, []upstream.Kind{upstream.OIDC, upstream.Microsoft}, openid.ErrLies, openid.AtToken},
+		{upstreamtest.Redirect, atKeys, signed, openid.ErrLies, openid.AtToken},
 		// The person.
-		{upstreamtest.Somebody, nil, []upstream.Kind{upstream.Okta}, upstream.ErrLies, upstream.AtPerson},
-		{upstreamtest.NoSubject, nil, []upstream.Kind{upstream.GitHub, upstream.OAuth2, upstream.OIDC}, upstream.ErrLies, upstream.AtPerson},
-		{upstreamtest.Down, atPerson, asks, upstream.ErrUnreachable, upstream.AtPerson},
-		{upstreamtest.Throttled, atPerson, asks, upstream.ErrThrottled, upstream.AtPerson},
-		{upstreamtest.Slow, atPerson, []upstream.Kind{upstream.GitHub}, upstream.ErrUnreachable, upstream.AtPerson},
-		{upstreamtest.Drip, atPerson, []upstream.Kind{upstream.GitHub}, upstream.ErrUnreachable, upstream.AtPerson},
-		{upstreamtest.Dropped, atPerson, asks, upstream.ErrUnreachable, upstream.AtPerson},
-		{upstreamtest.HTML, atPerson, asks, upstream.ErrLies, upstream.AtPerson},
-		{upstreamtest.ErrorPage, atPerson, asks, upstream.ErrLies, upstream.AtPerson},
-		{upstreamtest.Large, atPerson, asks, upstream.ErrLies, upstream.AtPerson},
-		{upstreamtest.Bomb, atPerson, asks, upstream.ErrLies, upstream.AtPerson},
-		{upstreamtest.Redirect, atPerson, asks, upstream.ErrLies, upstream.AtPerson},
+		{upstreamtest.Somebody, nil, []upstream.Kind{upstream.Okta}, openid.ErrLies, openid.AtPerson},
+		{upstreamtest.NoSubject, nil, []upstream.Kind{upstream.GitHub, upstream.OAuth2, upstream.OIDC}, openid.ErrLies, openid.AtPerson},
+		{upstreamtest.Down, atPerson, asks, openid.ErrUnreachable, openid.AtPerson},
+		{upstreamtest.Throttled, atPerson, asks, openid.ErrThrottled, openid.AtPerson},
+		{upstreamtest.Slow, atPerson, []upstream.Kind{upstream.GitHub}, openid.ErrUnreachable, openid.AtPerson},
+		{upstreamtest.Drip, atPerson, []upstream.Kind{upstream.GitHub}, openid.ErrUnreachable, openid.AtPerson},
+		{upstreamtest.Dropped, atPerson, asks, openid.ErrUnreachable, openid.AtPerson},
+		{upstreamtest.HTML, atPerson, asks, openid.ErrLies, openid.AtPerson},
+		{upstreamtest.ErrorPage, atPerson, asks, openid.ErrLies, openid.AtPerson},
+		{upstreamtest.Large, atPerson, asks, openid.ErrLies, openid.AtPerson},
+		{upstreamtest.Bomb, atPerson, asks, openid.ErrLies, openid.AtPerson},
+		{upstreamtest.Redirect, atPerson, asks, openid.ErrLies, openid.AtPerson},
 		// The answer that the browser brings.
-		{upstreamtest.WrongIss, nil, []upstream.Kind{upstream.Google, upstream.Microsoft, upstream.Okta, upstream.OIDC}, upstream.ErrLies, upstream.AtRequest},
-		{upstreamtest.NoIss, nil, []upstream.Kind{upstream.OIDC}, upstream.ErrLies, upstream.AtRequest},
+		{upstreamtest.WrongIss, nil, []upstream.Kind{upstream.Google, upstream.Microsoft, upstream.Okta, upstream.OIDC}, openid.ErrLies, openid.AtRequest},
+		{upstreamtest.NoIss, nil, []upstream.Kind{upstream.OIDC}, openid.ErrLies, openid.AtRequest},
 	} {
 		for _, kind := range c.kinds {
 			t.Run(fmt.Sprintf("%s/%v/%s", c.trouble, c.places, kind), func(t *testing.T) {
@@ -100,8 +101,8 @@ func TestTroubles(t *testing.T) {
 				p.Behave(c.trouble, c.places...)
 				before := len(p.Requests())
 				_, err := p.b.Finish(t.Context(), p.u, a, p.back(t, location, false), upstream.Visitor{})
-				f, ok := errors.AsType[*upstream.Failure](err)
-				if !ok || !errors.Is(err, c.want) || f.Step != c.step || f.Redeemed() != (c.step >= upstream.AtToken) {
+				f, ok := errors.AsType[*openid.Failure](err)
+				if !ok || !errors.Is(err, c.want) || f.Step != c.step || f.Redeemed() != (c.step >= openid.AtToken) {
 					t.Fatalf("got %v, step %d, want %v, %d", err, f.Step, c.want, c.step)
 				}
 				if strings.ContainsAny(err.Error(), "<{") || strings.Contains(err.Error(), "hush") || strings.Contains(err.Error(), "code=") {
@@ -111,7 +112,7 @@ func TestTroubles(t *testing.T) {
 					t.Errorf("RetryAfter %s", f.RetryAfter)
 				}
 				posts := slices.DeleteFunc(p.Requests()[before:], func(r string) bool { return !strings.HasPrefix(r, "POST ") })
-				if want := map[bool]int{false: 1}[c.step == upstream.AtRequest]; len(posts) != want {
+				if want := map[bool]int{false: 1}[c.step == openid.AtRequest]; len(posts) != want {
 					t.Errorf("the code went out %d times", len(posts))
 				}
 				p.Behave(upstreamtest.None)
@@ -130,10 +131,10 @@ func TestTroublesOfMetadata(t *testing.T) {
 		trouble upstreamtest.Trouble
 		want    error
 	}{
-		{upstreamtest.Down, upstream.ErrUnreachable}, {upstreamtest.Dropped, upstream.ErrUnreachable}, {upstreamtest.Cut, upstream.ErrUnreachable},
-		{upstreamtest.Throttled, upstream.ErrThrottled}, {upstreamtest.HTML, upstream.ErrLies}, {upstreamtest.ErrorPage, upstream.ErrLies},
-		{upstreamtest.Large, upstream.ErrLies}, {upstreamtest.Bomb, upstream.ErrLies}, {upstreamtest.Redirect, upstream.ErrLies},
-		{upstreamtest.OtherMetadata, upstream.ErrLies},
+		{upstreamtest.Down, openid.ErrUnreachable}, {upstreamtest.Dropped, openid.ErrUnreachable}, {upstreamtest.Cut, openid.ErrUnreachable},
+		{upstreamtest.Throttled, openid.ErrThrottled}, {upstreamtest.HTML, openid.ErrLies}, {upstreamtest.ErrorPage, openid.ErrLies},
+		{upstreamtest.Large, openid.ErrLies}, {upstreamtest.Bomb, openid.ErrLies}, {upstreamtest.Redirect, openid.ErrLies},
+		{upstreamtest.OtherMetadata, openid.ErrLies},
 	} {
 		t.Run(string(c.trouble), func(t *testing.T) {
 			t.Parallel()
@@ -156,7 +157,7 @@ func TestTroublesOfMetadata(t *testing.T) {
 // have left is the state.
 func TestProviderWithoutPKCE(t *testing.T) {
 	for kind, want := range map[upstream.Kind]error{
-		upstream.OIDC: upstream.ErrLies, upstream.Google: upstream.ErrLies, upstream.Okta: upstream.ErrLies, upstream.Microsoft: upstream.ErrLies,
+		upstream.OIDC: openid.ErrLies, upstream.Google: openid.ErrLies, upstream.Okta: openid.ErrLies, upstream.Microsoft: openid.ErrLies,
 		upstream.GitHub: nil, upstream.OAuth2: nil, upstream.WorkOS: nil,
 	} {
 		p := serve(t, kind)

@@ -8,10 +8,11 @@
 //	Finish  ── iss (RFC 9207) → code exchange → ID token or API  → Profile
 //	Exchange── the second half alone, for a code whose first half somebody else made
 //
-// It follows OpenID Connect Core 1.0 and Discovery 1.0, RFC 6749, RFC 7636,
-// RFC 9207 and RFC 9700. Which provider has which of these, and where it is
-// unlike the others, is the table in kinds.go. A new provider is one file, one
-// entry there, and one stand-in in upstreamtest.
+// How a server is asked is package openid's, failures too; here it is said which,
+// what for, and what of its answer is believed, after RFC 7636, RFC 9207 and RFC
+// 9700. Which provider has which of these, and where it is unlike the others, is
+// the table in kinds.go. A new provider is one file, one entry there, and one
+// stand-in in upstreamtest.
 package upstream
 
 import (

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"sallyport/internal/openid"
 	"sallyport/internal/upstream"
 	"sallyport/internal/upstream/upstreamtest"
 )
@@ -118,7 +119,7 @@ func TestEveryKindSignsIn(t *testing.T) {
 			if got.Tokens.Access == "" {
 				t.Error("no access token")
 			}
-			if _, err := got.TrustedEmail(); (err == nil) != c.trusted || err != nil && !errors.Is(err, upstream.ErrUnverified) {
+			if _, err := got.TrustedEmail(); (err == nil) != c.trusted || err != nil && !errors.Is(err, openid.ErrUnverified) {
 				t.Errorf("TrustedEmail: %v", err)
 			}
 		})
@@ -203,7 +204,7 @@ func TestDenied(t *testing.T) {
 	for _, kind := range upstream.Kinds() {
 		p := serve(t, kind)
 		location, a := p.begin(t, upstream.Start{})
-		if _, err := p.b.Finish(t.Context(), p.u, a, p.back(t, location, true), upstream.Visitor{}); !errors.Is(err, upstream.ErrDenied) {
+		if _, err := p.b.Finish(t.Context(), p.u, a, p.back(t, location, true), upstream.Visitor{}); !errors.Is(err, openid.ErrDenied) {
 			t.Errorf("%s: %v", kind, err)
 		}
 	}
@@ -213,18 +214,18 @@ func TestRefusalsAtTheAuthorizationEndpoint(t *testing.T) {
 	p := serve(t, upstream.GitHub)
 	_, a := p.begin(t, upstream.Start{})
 	for code, want := range map[string]error{
-		"access_denied": upstream.ErrDenied, "login_required": upstream.ErrDenied, "server_error": upstream.ErrUnreachable,
-		"temporarily_unavailable": upstream.ErrUnreachable, "redirect_uri_mismatch": upstream.ErrClient, "<script>": upstream.ErrClient,
+		"access_denied": openid.ErrDenied, "login_required": openid.ErrDenied, "server_error": openid.ErrUnreachable,
+		"temporarily_unavailable": openid.ErrUnreachable, "redirect_uri_mismatch": openid.ErrClient, "<script>": openid.ErrClient,
 	} {
 		_, err := p.b.Finish(t.Context(), p.u, a, upstream.Answer{Error: code, Code: "also"}, upstream.Visitor{})
-		if f, ok := errors.AsType[*upstream.Failure](err); !ok || !errors.Is(err, want) || strings.Contains(f.Code, "<") {
+		if f, ok := errors.AsType[*openid.Failure](err); !ok || !errors.Is(err, want) || strings.Contains(f.Code, "<") {
 			t.Errorf("%s: %v", code, err)
 		}
 	}
-	if _, err := p.b.Finish(t.Context(), p.u, a, upstream.Answer{}, upstream.Visitor{}); !errors.Is(err, upstream.ErrLies) {
+	if _, err := p.b.Finish(t.Context(), p.u, a, upstream.Answer{}, upstream.Visitor{}); !errors.Is(err, openid.ErrLies) {
 		t.Errorf("neither code nor error: %v", err)
 	}
-	if _, err := p.b.Finish(t.Context(), p.u, a, upstream.Answer{Code: strings.Repeat("x", 5000)}, upstream.Visitor{}); !errors.Is(err, upstream.ErrInvalidGrant) {
+	if _, err := p.b.Finish(t.Context(), p.u, a, upstream.Answer{Code: strings.Repeat("x", 5000)}, upstream.Visitor{}); !errors.Is(err, openid.ErrInvalidGrant) {
 		t.Errorf("an endless code: %v", err)
 	}
 }
@@ -237,7 +238,7 @@ func TestCodesAreGoodOnce(t *testing.T) {
 		if _, err := p.b.Finish(t.Context(), p.u, a, ans, upstream.Visitor{}); err != nil {
 			t.Fatalf("%s: %v", kind, err)
 		}
-		if _, err := p.b.Finish(t.Context(), p.u, a, ans, upstream.Visitor{}); !errors.Is(err, upstream.ErrInvalidGrant) {
+		if _, err := p.b.Finish(t.Context(), p.u, a, ans, upstream.Visitor{}); !errors.Is(err, openid.ErrInvalidGrant) {
 			t.Errorf("%s: a second time: %v", kind, err)
 		}
 	}
@@ -254,7 +255,7 @@ func TestInjectedCodeIsRefused(t *testing.T) {
 		attackers, _ := p.begin(t, upstream.Start{})
 		_, victims := p.begin(t, upstream.Start{})
 		_, err := p.b.Finish(t.Context(), p.u, victims, p.back(t, attackers, false), upstream.Visitor{})
-		if !errors.Is(err, upstream.ErrInvalidGrant) && !errors.Is(err, upstream.ErrLies) {
+		if !errors.Is(err, openid.ErrInvalidGrant) && !errors.Is(err, openid.ErrLies) {
 			t.Errorf("%s: %v", kind, err)
 		}
 	}
@@ -268,18 +269,18 @@ func TestAnswersOfAnotherProviderAreRefused(t *testing.T) {
 	location, _ := honest.begin(t, upstream.Start{})
 	_, atEvil := evil.begin(t, upstream.Start{})
 	ans := honest.back(t, location, false)
-	if _, err := evil.b.Finish(t.Context(), evil.u, atEvil, ans, upstream.Visitor{}); !errors.Is(err, upstream.ErrLies) {
+	if _, err := evil.b.Finish(t.Context(), evil.u, atEvil, ans, upstream.Visitor{}); !errors.Is(err, openid.ErrLies) {
 		t.Errorf("at the evil one: %v", err)
 	}
 	if got := evil.Requests(); slices.Contains(got, "POST /token") {
 		t.Errorf("the code went to the evil one: %v", got)
 	}
-	if _, err := honest.b.Finish(t.Context(), honest.u, atEvil, ans, upstream.Visitor{}); !errors.Is(err, upstream.ErrLies) {
+	if _, err := honest.b.Finish(t.Context(), honest.u, atEvil, ans, upstream.Visitor{}); !errors.Is(err, openid.ErrLies) {
 		t.Errorf("an attempt of another upstream: %v", err)
 	}
 	moved := atEvil
 	moved.Upstream = "fake"
-	if _, err := honest.b.Finish(t.Context(), honest.u, moved, ans, upstream.Visitor{}); !errors.Is(err, upstream.ErrLies) {
+	if _, err := honest.b.Finish(t.Context(), honest.u, moved, ans, upstream.Visitor{}); !errors.Is(err, openid.ErrLies) {
 		t.Errorf("an attempt from before the upstream moved: %v", err)
 	}
 }
@@ -289,7 +290,7 @@ func TestVisitorWhoLeavesEndsTheCall(t *testing.T) {
 	location, a := p.begin(t, upstream.Start{})
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
-	if _, err := p.b.Finish(ctx, p.u, a, p.back(t, location, false), upstream.Visitor{}); !errors.Is(err, upstream.ErrUnreachable) {
+	if _, err := p.b.Finish(ctx, p.u, a, p.back(t, location, false), upstream.Visitor{}); !errors.Is(err, openid.ErrUnreachable) {
 		t.Errorf("got %v", err)
 	}
 }

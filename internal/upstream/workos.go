@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"sallyport/internal/openid"
 	"sallyport/internal/secret"
 )
 
@@ -55,19 +56,19 @@ func (b *Broker) workOS(ctx context.Context, u Upstream, x Exchange) (Profile, e
 func (b *Broker) workOSUser(ctx context.Context, u Upstream, x Exchange) (Profile, error) {
 	var res struct {
 		User struct {
-			ID            string `json:"id"`
-			Email         word   `json:"email"`
-			EmailVerified truth  `json:"email_verified"`
-			First         word   `json:"first_name"`
-			Last          word   `json:"last_name"`
-			Picture       word   `json:"profile_picture_url"`
-			Locale        word   `json:"locale"`
+			ID            string       `json:"id"`
+			Email         openid.Word  `json:"email"`
+			EmailVerified openid.Truth `json:"email_verified"`
+			First         openid.Word  `json:"first_name"`
+			Last          openid.Word  `json:"last_name"`
+			Picture       openid.Word  `json:"profile_picture_url"`
+			Locale        openid.Word  `json:"locale"`
 		} `json:"user"`
-		Organization word   `json:"organization_id"`
-		Access       string `json:"access_token"`
-		Refresh      string `json:"refresh_token"`
+		Organization openid.Word `json:"organization_id"`
+		Access       string      `json:"access_token"`
+		Refresh      string      `json:"refresh_token"`
 		Impersonator *struct {
-			Email word `json:"email"`
+			Email openid.Word `json:"email"`
 		} `json:"impersonator"`
 	}
 	err := b.workOSRedeem(ctx, u, "/user_management/authenticate", map[string]string{
@@ -78,10 +79,10 @@ func (b *Broker) workOSUser(ctx context.Context, u Upstream, x Exchange) (Profil
 	}
 	c, err := b.workOSToken(ctx, u, res.Access)
 	if err != nil {
-		return Profile{}, during(AtToken, err)
+		return Profile{}, openid.During(openid.AtToken, err)
 	}
 	if c.Subject != res.User.ID {
-		return Profile{}, during(AtToken, fail(ErrLies, "an access token of somebody else"))
+		return Profile{}, openid.During(openid.AtToken, openid.Fail(openid.ErrLies, "an access token of somebody else"))
 	}
 	p := Profile{Issuer: u.Issuer(), Subject: res.User.ID, Picture: string(res.User.Picture), Locale: string(res.User.Locale), Organization: string(res.Organization),
 		Session: c.Session, Roles: c.Roles, Tokens: Tokens{Access: secret.Value(res.Access), Refresh: secret.Value(res.Refresh), ExpiresAt: c.expiresAt()}}
@@ -92,32 +93,32 @@ func (b *Broker) workOSUser(ctx context.Context, u Upstream, x Exchange) (Profil
 		p.Impersonator = or(shown(string(res.Impersonator.Email)), "somebody")
 	}
 	p.setNames("", string(res.User.First), string(res.User.Last))
-	p.setEmail(u.Settings, string(res.User.Email), res.User.EmailVerified.is, true, anyDomain)
+	p.setEmail(u.Settings, string(res.User.Email), res.User.EmailVerified.Is, true, anyDomain)
 	return p, nil
 }
 
 // workOSClaims are those of an access token of AuthKit. Its issuer is WorkOS or
 // a domain of the customer's: whose it is, the keys say, which are of one client.
 type workOSClaims struct {
-	Subject string  `json:"sub"`
-	Session string  `json:"sid"`
-	Expires float64 `json:"exp"`
-	Role    word    `json:"role"`
-	Roles   words   `json:"roles"`
+	Subject string       `json:"sub"`
+	Session string       `json:"sid"`
+	Expires float64      `json:"exp"`
+	Role    openid.Word  `json:"role"`
+	Roles   openid.Words `json:"roles"`
 }
 
 func (c workOSClaims) expiresAt() time.Time { return time.Unix(int64(c.Expires), 0).UTC() }
 
 func (b *Broker) workOSToken(ctx context.Context, u Upstream, raw string) (c workOSClaims, err error) {
-	jwt, err := b.verifySigned(ctx, u.workOSBase()+"/sso/jwks/"+url.PathEscape(u.Settings.ClientID), []string{"RS256"}, raw, nil)
+	jwt, err := b.ask.Verify(ctx, u.workOSBase()+"/sso/jwks/"+url.PathEscape(u.Settings.ClientID), []string{"RS256"}, raw, nil)
 	if err != nil {
 		return c, err
 	}
 	if err := jwt.Claims(&c); err != nil {
-		return c, fail(ErrLies, "access token with claims that are not what they should be")
+		return c, openid.Fail(openid.ErrLies, "access token with claims that are not what they should be")
 	}
-	if err := jwt.CheckTimes(b.now(), leeway); err != nil {
-		return c, fail(ErrLies, "access token that is not valid now")
+	if err := jwt.CheckTimes(b.now(), openid.Leeway); err != nil {
+		return c, openid.Fail(openid.ErrLies, "access token that is not valid now")
 	}
 	return c, nil
 }
@@ -127,20 +128,20 @@ func (b *Broker) workOSToken(ctx context.Context, u Upstream, raw string) (c wor
 // lists are believed.
 func (b *Broker) workOSProfile(ctx context.Context, u Upstream, x Exchange) (Profile, error) {
 	type role struct {
-		Slug word `json:"slug"`
+		Slug openid.Word `json:"slug"`
 	}
 	var res struct {
 		Access  string `json:"access_token"`
 		Profile struct {
-			ID           string `json:"id"`
-			Connection   string `json:"connection_id"`
-			Organization word   `json:"organization_id"`
-			Email        word   `json:"email"`
-			First        word   `json:"first_name"`
-			Last         word   `json:"last_name"`
-			Role         role   `json:"role"`
-			Roles        []role `json:"roles"`
-			Groups       words  `json:"groups"`
+			ID           string       `json:"id"`
+			Connection   string       `json:"connection_id"`
+			Organization openid.Word  `json:"organization_id"`
+			Email        openid.Word  `json:"email"`
+			First        openid.Word  `json:"first_name"`
+			Last         openid.Word  `json:"last_name"`
+			Role         role         `json:"role"`
+			Roles        []role       `json:"roles"`
+			Groups       openid.Words `json:"groups"`
 		} `json:"profile"`
 	}
 	if err := b.workOSRedeem(ctx, u, "/sso/token", map[string]string{"grant_type": "authorization_code", "code": x.Code}, &res); err != nil {
@@ -148,13 +149,13 @@ func (b *Broker) workOSProfile(ctx context.Context, u Upstream, x Exchange) (Pro
 	}
 	from := res.Profile
 	if s := u.Settings; s.Connection != "" && from.Connection != s.Connection || s.Organization != "" && string(from.Organization) != s.Organization {
-		return Profile{}, during(AtPerson, fail(ErrOutsider, "connection or organization"))
+		return Profile{}, openid.During(openid.AtPerson, openid.Fail(openid.ErrOutsider, "connection or organization"))
 	}
 	p := Profile{Issuer: u.Issuer(), Subject: from.ID, Organization: string(from.Organization), Groups: from.Groups, Tokens: Tokens{Access: secret.Value(res.Access)}}
 	if len(from.Roles) == 0 {
 		from.Roles = []role{from.Role}
 	}
-	for _, r := range from.Roles[:min(len(from.Roles), maxWords)] {
+	for _, r := range from.Roles[:min(len(from.Roles), openid.MaxWords)] {
 		if r.Slug != "" {
 			p.Roles = append(p.Roles, string(r.Slug))
 		}
@@ -189,22 +190,22 @@ func (b *Broker) workOSRedeem(ctx context.Context, u Upstream, path string, in m
 	}
 	body, err := json.Marshal(in)
 	if err != nil {
-		return fail(ErrLies, "%v", err)
+		return openid.Fail(openid.ErrLies, "%v", err)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.workOSBase()+path, bytes.NewReader(body))
 	if err != nil {
-		return fail(ErrLies, "token endpoint: not a URL")
+		return openid.Fail(openid.ErrLies, "token endpoint: not a URL")
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer "+u.Secret.Reveal())
-	a, err := b.send(req)
+	a, err := b.ask.Send(req)
 	if err != nil {
 		return err
 	}
-	if a.status >= http.StatusBadRequest {
+	if a.Status >= http.StatusBadRequest {
 		return workOSRefusal(a)
 	}
-	return a.reads(out)
+	return a.Reads(out)
 }
 
 // unfinished are the steps that WorkOS wants the person to take on its own pages.
@@ -215,21 +216,21 @@ var unfinished = []string{
 
 // workOSRefusal reads an error of WorkOS', which comes in two shapes and, for one
 // cause, with several statuses: the code tells.
-func workOSRefusal(a answer) error {
+func workOSRefusal(a openid.Answer) error {
 	var is struct {
-		Code  word `json:"code"`
-		Error word `json:"error"`
+		Code  openid.Word `json:"code"`
+		Error openid.Word `json:"error"`
 	}
-	if err := json.Unmarshal(a.body, &is); err != nil {
+	if err := json.Unmarshal(a.Body, &is); err != nil {
 		is.Code, is.Error = "", "" // a page, which is no worse than an error without a code
 	}
-	code := errorCode(or(string(is.Code), string(is.Error)))
-	f := &Failure{Reason: ErrClient, Code: code, Detail: fmt.Sprintf("status %d of WorkOS", a.status)}
+	code := openid.ErrorCode(or(string(is.Code), string(is.Error)))
+	f := &openid.Failure{Reason: openid.ErrClient, Code: code, Detail: fmt.Sprintf("status %d of WorkOS", a.Status)}
 	switch {
 	case slices.Contains(unfinished, code):
-		f.Reason = ErrUnfinished
+		f.Reason = openid.ErrUnfinished
 	case code == "invalid_grant":
-		f.Reason = ErrInvalidGrant
+		f.Reason = openid.ErrInvalidGrant
 	}
 	return f
 }

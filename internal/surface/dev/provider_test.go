@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"sallyport/internal/openid"
 	"sallyport/internal/surface/dev"
 	"sallyport/internal/upstream"
 	"sallyport/internal/upstream/upstreamtest"
@@ -165,8 +166,8 @@ func TestProviderMisbehavesOnce(t *testing.T) {
 	patient := upstream.NewBroker(upstream.Options{Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }, Timeout: 5 * time.Second})
 	defer patient.Close()
 	for conduct, want := range map[string]error{
-		"": nil, "html": upstream.ErrLies, "down": upstream.ErrUnreachable, "slow": upstream.ErrUnreachable, "throttled": upstream.ErrThrottled,
-		"signature": upstream.ErrLies, "rotated": nil, "late": nil,
+		"": nil, "html": openid.ErrLies, "down": openid.ErrUnreachable, "slow": openid.ErrUnreachable, "throttled": openid.ErrThrottled,
+		"signature": openid.ErrLies, "rotated": nil, "late": nil,
 	} {
 		for _, c := range []struct {
 			conduct string
@@ -186,13 +187,13 @@ func TestProviderMisbehavesOnce(t *testing.T) {
 	}
 	location, a := begin(t, b, u)
 	got := pick(t, location, url.Values{"deny": {"1"}})
-	if _, err := b.Finish(t.Context(), u, a, upstream.AnswerOf(got), upstream.Visitor{}); !isFailure(err, upstream.ErrDenied) {
+	if _, err := b.Finish(t.Context(), u, a, upstream.AnswerOf(got), upstream.Visitor{}); !isFailure(err, openid.ErrDenied) {
 		t.Errorf("deny: got %v", err)
 	}
 }
 
 func isFailure(err, reason error) bool {
-	_, ok := errors.AsType[*upstream.Failure](err)
+	_, ok := errors.AsType[*openid.Failure](err)
 	return ok && errors.Is(err, reason)
 }
 

@@ -9,7 +9,7 @@ import (
 
 	"sallyport/internal/fault"
 	"sallyport/internal/limit"
-	"sallyport/internal/upstream"
+	"sallyport/internal/openid"
 	"sallyport/internal/wire"
 )
 
@@ -155,6 +155,6 @@ func (a *API) report(r *http.Request, err error) {
 // redeemed reports whether the provider took the code, so that what failed is
 // the question who it is (§4.2).
 func redeemed(err error) bool {
-	f, ok := errors.AsType[*upstream.Failure](err)
+	f, ok := errors.AsType[*openid.Failure](err)
 	return ok && f.Redeemed()
 }

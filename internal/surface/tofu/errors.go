@@ -10,7 +10,7 @@ import (
 
 	"sallyport/internal/fault"
 	"sallyport/internal/limit"
-	"sallyport/internal/upstream"
+	"sallyport/internal/openid"
 	"sallyport/internal/wire"
 )
 
@@ -184,18 +184,18 @@ func failFault(w http.ResponseWriter, r *http.Request, f *fault.Error) {
 // wording finds the answer to a fault. Why an upstream failed is told apart as the
 // contract does (§7, §10.2); its own words are never passed on.
 func wording(f *fault.Error) answer {
-	var why *upstream.Failure
+	var why *openid.Failure
 	if f.Code != fault.UpstreamFailed || !errors.As(f, &why) {
 		return answers[f.Code]
 	}
 	switch {
-	case errors.Is(why, upstream.ErrInvalidGrant):
+	case errors.Is(why, openid.ErrInvalidGrant):
 		return answer{400, "Invalid or expired authorization code.", "invalid_grant"}
-	case errors.Is(why, upstream.ErrUnfinished):
+	case errors.Is(why, openid.ErrUnfinished):
 		return answer{403, unfinishedWords[why.Code], why.Code}
-	case errors.Is(why, upstream.ErrOutsider):
+	case errors.Is(why, openid.ErrOutsider):
 		return answer{403, permission, ""}
-	case why.Step == upstream.AtToken, errors.Is(why, upstream.ErrAudience):
+	case why.Step == openid.AtToken, errors.Is(why, openid.ErrAudience):
 		return answer{401, "Invalid identity token.", "invalid_token"}
 	}
 	return answers[f.Code]

@@ -1,6 +1,6 @@
 // Starts other people's identity providers on free ports, with one person each,
 // prints their addresses as one line of JSON, and ends with its standard input.
-// The argument is the directory of the packages.
+// The arguments are the directory of the packages, and redirect URIs.
 import { createServer } from 'node:net'
 import { pathToFileURL } from 'node:url'
 
@@ -17,8 +17,8 @@ const freePort = () => new Promise((done, fail) => {
     s.close(() => done(port))
   })
 })
-const id = 'sallyport', secret = 'a-secret-of-sallyport', back = 'http://localhost:9/callback'
-const client = { client_id: id, client_secret: secret, name: 'Sallyport', redirect_uris: [back] }
+const id = 'sallyport', secret = 'a-secret-of-sallyport', backs = ['http://localhost:9/callback', ...process.argv.slice(3)]
+const client = { client_id: id, client_secret: secret, name: 'Sallyport', redirect_uris: backs }
 const seeds = {
   google: { users: [{ email: 'jane@gmail.com', name: 'Jane Doe' }], oauth_clients: [client] },
   github: { users: [{ login: 'jane', name: 'Jane Doe', email: 'jane@example.com' }], oauth_apps: [client] },
@@ -37,7 +37,7 @@ places.workosKey = authkit.apiKey
 const port = await freePort()
 places.oidc = 'http://localhost:' + port
 const provider = new Provider(places.oidc, {
-  clients: [{ client_id: id, client_secret: secret, redirect_uris: [back] }],
+  clients: [{ client_id: id, client_secret: secret, redirect_uris: backs }],
   pkce: { required: () => true },
   claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name', 'given_name', 'family_name'] },
   findAccount: (_, sub) => ({

@@ -1,4 +1,4 @@
-package upstream
+package openid
 
 import (
 	"errors"
@@ -11,27 +11,27 @@ import (
 // package's operations return is one of these, inside a *Failure.
 var (
 	// ErrDenied: the person, or the provider on their behalf, said no.
-	ErrDenied = errors.New("upstream: denied")
+	ErrDenied = errors.New("openid: denied")
 	// ErrUnreachable: no answer in time, or one of 5xx. Worth another try.
-	ErrUnreachable = errors.New("upstream: unreachable")
+	ErrUnreachable = errors.New("openid: unreachable")
 	// ErrThrottled: too many requests; Failure.RetryAfter says when to come back.
-	ErrThrottled = errors.New("upstream: throttled")
+	ErrThrottled = errors.New("openid: throttled")
 	// ErrInvalidGrant: the code is spent, old, or was made for somebody else.
-	ErrInvalidGrant = errors.New("upstream: invalid grant")
+	ErrInvalidGrant = errors.New("openid: invalid grant")
 	// ErrUnfinished: the provider wants a step that only its own pages have;
 	// Failure.Code says which.
-	ErrUnfinished = errors.New("upstream: unfinished")
+	ErrUnfinished = errors.New("openid: unfinished")
 	// ErrClient: the provider refuses us: our credentials, scopes or addresses.
-	ErrClient = errors.New("upstream: we are refused")
+	ErrClient = errors.New("openid: we are refused")
 	// ErrUnverified: no address that the upstream may vouch for.
-	ErrUnverified = errors.New("upstream: e-mail address is not verified")
+	ErrUnverified = errors.New("openid: e-mail address is not verified")
 	// ErrOutsider: an account of a tenant or domain that may not sign in.
-	ErrOutsider = errors.New("upstream: account of another organization")
+	ErrOutsider = errors.New("openid: account of another organization")
 	// ErrAudience: what we were given was made for another application.
-	ErrAudience = errors.New("upstream: wrong audience")
+	ErrAudience = errors.New("openid: wrong audience")
 	// ErrLies: an answer that is no answer: wrong issuer, nonce, signature or
 	// time, HTML, too large, nobody's. Failure.Step tells an ID token from others.
-	ErrLies = errors.New("upstream: bad response")
+	ErrLies = errors.New("openid: bad response")
 )
 
 // Step is how far a sign-in at an upstream came.
@@ -72,21 +72,22 @@ func (f *Failure) Redeemed() bool { return f.Step >= AtToken }
 // Unwrap returns the reason.
 func (f *Failure) Unwrap() error { return f.Reason }
 
-func fail(reason error, format string, args ...any) error {
+// Fail is a failure for a reason, in words for the log.
+func Fail(reason error, format string, args ...any) error {
 	return &Failure{Reason: reason, Detail: fmt.Sprintf(format, args...)}
 }
 
-// during names the step that a failure was at, unless it is named already.
-func during(step Step, err error) error {
+// During names the step that a failure was at, unless it is named already.
+func During(step Step, err error) error {
 	if f, ok := errors.AsType[*Failure](err); ok && f.Step == AtRequest {
 		f.Step = step
 	}
 	return err
 }
 
-// errorCode is a provider's error code as far as it can be shown: short, and of
+// ErrorCode is a provider's error code as far as it can be shown: short, and of
 // letters that no log or page trips over.
-func errorCode(s string) string {
+func ErrorCode(s string) string {
 	if len(s) > 64 {
 		return ""
 	}
@@ -98,10 +99,10 @@ func errorCode(s string) string {
 	return s
 }
 
-// refusal is the failure that an error code at the authorization endpoint means
+// Refusal is the failure that an error code at the authorization endpoint means
 // (RFC 6749 §4.1.2.1, OpenID Connect Core §3.1.2.6).
-func refusal(code string) error {
-	f := &Failure{Reason: ErrClient, Code: errorCode(code), Detail: "at the authorization endpoint"}
+func Refusal(code string) error {
+	f := &Failure{Reason: ErrClient, Code: ErrorCode(code), Detail: "at the authorization endpoint"}
 	switch code {
 	case "access_denied", "user_denied", "user_cancelled_authorize", "user_cancelled_login", "consent_required",
 		"login_required", "interaction_required", "account_selection_required":
@@ -116,7 +117,7 @@ func refusal(code string) error {
 // wrong with a request that works for others is its code, whatever a provider
 // calls that: LinkedIn says invalid_request, GitHub bad_verification_code.
 func refusedCode(status int, code string) error {
-	f := &Failure{Reason: ErrInvalidGrant, Code: errorCode(code), Detail: fmt.Sprintf("status %d at the token endpoint", status)}
+	f := &Failure{Reason: ErrInvalidGrant, Code: ErrorCode(code), Detail: fmt.Sprintf("status %d at the token endpoint", status)}
 	switch code {
 	case "invalid_client", "unauthorized_client", "incorrect_client_credentials", "unsupported_grant_type", "invalid_scope":
 		f.Reason = ErrClient
