@@ -167,6 +167,20 @@ func (c *Core) keepConsent(ctx context.Context, tx *db.Tx, k grant.Consent, s si
 
 // deny ends a request and tells the client so (RFC 6749 §4.1.2.1).
 func (c *Core) deny(ctx context.Context, r Request, h handle, s sight) (Decision, error) {
+	return c.end(ctx, r, h, s, refuse(AccessDenied, "the person refused"))
+}
+
+// Refuse ends a request that waits for a sign-in which came to nothing, and tells
+// the client why.
+func (c *Core) Refuse(ctx context.Context, raw string, why *Error) (Decision, error) {
+	r, h, s, err := c.waiting(ctx, raw, "", onetime.Authorization)
+	if err != nil {
+		return Decision{}, err
+	}
+	return c.end(ctx, r, h, s, why)
+}
+
+func (c *Core) end(ctx context.Context, r Request, h handle, s sight, why *Error) (Decision, error) {
 	err := c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
 		_, err := onetime.Spend(ctx, tx, h.purpose, h.raw, c.Now())
 		return err
@@ -174,5 +188,5 @@ func (c *Core) deny(ctx context.Context, r Request, h handle, s sight) (Decision
 	if errors.Is(err, db.ErrNotFound) {
 		return Decision{}, errGone()
 	}
-	return Decision{Reply: reply(r, s.client, refuse(AccessDenied, "the person refused"))}, err
+	return Decision{Reply: reply(r, s.client, why)}, err
 }

@@ -35,7 +35,8 @@ import (
 // tokens and Tokens verifies them; Issuers are the base URLs of all mounts of this
 // installation, the public one first. Key makes the CSRF tokens of pages of other
 // origins, CSRF guards our own. DefaultClient is the client of requests that name
-// none, "" for none. Session is the name of the provider's session cookie.
+// none, "" for none. Session is the name of the provider's session cookie, and
+// Reply answers its clients by other ways than a query.
 type API struct {
 	SignIn        *signin.Core
 	Self          *self.Core
@@ -49,6 +50,7 @@ type API struct {
 	Issuers       []string
 	DefaultClient func() client.ID
 	Session       string
+	Reply         func(http.ResponseWriter, *http.Request, oauth.Reply)
 
 	known guards
 }
@@ -81,6 +83,11 @@ func (a *API) visitorRoutes() []wire.Route {
 		{Method: "POST", Pattern: "/auth/send-password-reset", Handler: a.post(named, a.sendPasswordReset)},
 		{Method: "POST", Pattern: "/auth/reset-password", Handler: a.post(link, a.resetPassword)},
 		{Method: "GET", Pattern: "/auth/verify", Handler: a.get(link, a.openVerification)},
+		{Method: "GET", Pattern: "/auth/{provider}/authorize", Handler: a.authorize},
+		{Method: "GET", Pattern: "/auth/{provider}/callback", Handler: a.returned},
+		{Method: "POST", Pattern: "/auth/{provider}/callback", Handler: a.posted},
+		{Method: "GET", Pattern: "/oauth2/callback/{provider}", Handler: a.returned},
+		{Method: "POST", Pattern: "/oauth2/callback/{provider}", Handler: a.posted},
 		{Method: "POST", Pattern: "/auth/verify", Handler: a.post(link, a.verify)},
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"sallyport/internal/identity"
 	"sallyport/internal/rig"
 	"sallyport/internal/surface/accountmaker"
+	"sallyport/internal/upstream"
 	"sallyport/internal/wire"
 	"sallyport/internal/wire/transcript"
 )
@@ -56,6 +57,11 @@ func stage(t *testing.T, d *db.DB) transcript.Stage {
 		})
 	}
 	demo := am("Demo", nil)
+	fake := r.Upstream("google", upstream.Google, nil, people...)
+	social := am("Social", func(c *client.Client) {
+		c.Policy.Methods = append(c.Policy.Methods, "google")
+		c.Policy.PKCE = client.PKCEPlain
+	})
 	api := newAPI(t, r, func() client.ID { return demo.ID })
 	r.Mount(api.Routes(), api.MethodNotAllowed)
 	cookies := am("Cookies", func(c *client.Client) {
@@ -93,10 +99,10 @@ func stage(t *testing.T, d *db.DB) transcript.Stage {
 		Vars: map[string]string{
 			"demo": cid(demo), "cookies": cid(cookies), "named": cid(named), "strict": cid(strict), "closed": cid(closed), "magic": cid(magic),
 			"plain": cid(plain), "verified": cid(verified), "other": cid(other), "welcome": cid(welcome), "factor": cid(factor),
-			"approval": cid(approval), "off": cid(off), "demo_uuid": string(demo.ID),
+			"approval": cid(approval), "off": cid(off), "demo_uuid": string(demo.ID), "social": cid(social),
 			"ada": identity.KSUID("uid", string(ada.ID)), "bob": identity.KSUID("uid", string(bob.ID)),
 		},
-		Hooks: hooks(r, demo),
+		Hooks: hooks(r, fake),
 	}
 }
 

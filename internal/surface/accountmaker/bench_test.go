@@ -119,7 +119,9 @@ func TestBusyCallsCostFewTransactions(t *testing.T) {
 		reads, writes int64
 	}{
 		{"me", me, 1, 0},
-		{"refresh", func() *httptest.ResponseRecorder { return d.ask("POST", "/auth/refresh", `{"refresh_token":"`+d.refresh+`"}`, nil) }, 2, 1},
+		{"refresh", func() *httptest.ResponseRecorder {
+			return d.ask("POST", "/auth/refresh", `{"refresh_token":"`+d.refresh+`"}`, nil)
+		}, 2, 1},
 		{"sign-in", func() *httptest.ResponseRecorder {
 			return d.ask("POST", "/auth/sign-in", `{"email":"ada@example.com","password":"`+password+`"}`, nil)
 		}, 2, 2},

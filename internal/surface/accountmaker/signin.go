@@ -60,8 +60,9 @@ type loginMethod struct {
 	SubmitURL    string `json:"submit_url,omitempty"`
 }
 
-// loginMethods is POST /auth/login-methods (contract §3.7). A provider is named by
-// its kind, one of another kind by its key.
+// loginMethods is POST /auth/login-methods (contract §3.7). A provider that the
+// contract knows is named by its kind there, any other by its key; its addresses
+// have the key, of which there may be more than one of a kind.
 func (a *API) loginMethods(w http.ResponseWriter, r *http.Request, c *call) {
 	cl, err := a.clientOf(r.Context(), c.ref)
 	if err != nil {
@@ -82,11 +83,10 @@ func (a *API) loginMethods(w http.ResponseWriter, r *http.Request, c *call) {
 		return
 	}
 	for _, up := range offered {
-		name := nameOfUpstream(up)
-		out["oauth_"+name] = loginMethod{
+		out["oauth_"+nameOfUpstream(up)] = loginMethod{
 			Method:       "oauth2",
-			AuthorizeURL: wire.WithQuery(here+"/auth/"+name+"/authorize", "client_id", identity.KSUID("cid", string(cl.ID))),
-			CallbackURL:  here + "/auth/" + name + "/callback",
+			AuthorizeURL: wire.WithQuery(here+"/auth/"+up.Key+"/authorize", "client_id", identity.KSUID("cid", string(cl.ID))),
+			CallbackURL:  callback(r, up.Key),
 		}
 	}
 	wire.WriteJSON(w, http.StatusOK, out)

@@ -42,6 +42,10 @@ func (a *API) getAuthorize(w http.ResponseWriter, r *http.Request) {
 		a.refusePage(w, r, badRequest("the query is not form-encoded"))
 		return
 	}
+	if vals.Has("connection") && a.Connect != nil {
+		a.Connect(w, r)
+		return
+	}
 	a.authorize(w, r, oauth.AuthorizeIn{Params: oauth.Params(vals), Cookie: wire.Cookie(r, a.Cookie)})
 }
 

@@ -35,6 +35,9 @@ type API struct {
 	Cookie     string
 	ClientCert string
 	Message    func(w http.ResponseWriter, r *http.Request, status int, title, text string)
+	// Connect takes authorization requests that name the upstream to sign in at
+	// (contract accountmaker §7); nil leaves the choice to the person.
+	Connect http.HandlerFunc
 }
 
 // Routes lists every route of the surface; there are no others.
