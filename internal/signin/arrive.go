@@ -157,6 +157,8 @@ func (t Terms) refuse(r relation, u identity.User, p upstream.Profile) *fault.Er
 		return fault.New(fault.Forbidden)
 	case r == linked:
 		return nil
+	case t.Existing && r == stranger && p.Email != "":
+		return fault.New(fault.UserUnknown)
 	case t.VerifiedOnly && !p.EmailTrusted:
 		return fault.New(fault.EmailUnverified)
 	case t.VerifiedOnly && r == unproved:
