@@ -24,7 +24,7 @@ import (
 const (
 	password = "correct horse battery staple" // everybody's
 	// secretKey is Django's SECRET_KEY, which signs all tokens of the original.
-	secretKey  = "django-insecure-0123456789abcdefghijklmnopqrstuvwxyz"
+	secretKey  = "the-key-of-the-old-backend-9f8e7d6c5b4a39281706f5e4"
 	returnURI  = "https://app.example.com/callback"
 	totpSecret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 )
@@ -90,6 +90,11 @@ func newSite(t testing.TB, d *db.DB, change func(*client.Client)) *site {
 			t.Fatal(err)
 		}
 	}
+	// John is the contract's example; his number came with him.
+	s.people["john"] = r.User("john@acme.com", "John Doe", "", s.client)
+	r.Write(func(ctx context.Context, tx *db.Tx) error {
+		return identity.SetAlias(ctx, tx, string(s.client.ID), "17", s.people["john"].ID)
+	})
 	r.Enrol(s.people["sue"], s.client, client.Suspended, "user")
 	r.Write(func(ctx context.Context, tx *db.Tx) error {
 		return totp.Import(ctx, tx, r.Key, s.people["tom"].ID, totpSecret, r.Now())
@@ -110,6 +115,7 @@ var crowd = []upstreamtest.Person{
 	{ID: "9", Email: "nora@example.com", EmailVerified: true, GivenName: "Ivan", FamilyName: "Impersonated", Impersonator: "support@workos.example"},
 	{ID: "10", Email: "single@example.com", EmailVerified: true, GivenName: "", FamilyName: ""},
 	{ID: "11", GivenName: "Nobody", FamilyName: "Noaddress"},
+	{ID: "17", Email: "john@acme.com", EmailVerified: true, GivenName: "John", FamilyName: "Doe", HostedDomain: "acme.com"},
 }
 
 // code has a person of the crowd sign in at a provider, and returns the code that
