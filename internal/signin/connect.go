@@ -23,7 +23,7 @@ func (c *Core) connect(ctx context.Context, tx *db.Tx, out *Returned, at pursued
 		return nil, err
 	}
 	s, err := session.ByID(ctx, tx, at.data.Link, c.Now())
-	if errors.Is(err, db.ErrNotFound) || err == nil && (s.Partial || s.UserID != at.user) {
+	if errors.Is(err, db.ErrNotFound) {
 		return fault.New(fault.Unauthenticated), nil
 	} else if err != nil {
 		return nil, err

@@ -51,7 +51,7 @@ func (c *Core) stillProves(ctx context.Context, tx *db.Tx, hash []byte, cookie s
 	if err := json.Unmarshal(s.Data, &w); err != nil {
 		return nil, err
 	}
-	if len(w.Browser) == 0 || !secret.Equal(w.Browser, secret.Hash(cookie)) {
+	if !secret.Equal(w.Browser, secret.Hash(cookie)) {
 		return nil, nil
 	}
 	return hash, nil

@@ -293,6 +293,9 @@ func TestDeferredProfileWaitsForItsCode(t *testing.T) {
 		_, err = redeem(signin.RedeemIn{Handle: handle})
 		wantFault(t, "after that", err, fault.UpstreamStateInvalid)
 
+		_, err = tr.r.SignIn.RedeemUpstream(t.Context(), signin.RedeemIn{ClientID: tr.r.Client("Other", nil).ID, Handle: wait(), Visitor: visitor})
+		wantFault(t, "another client", err, fault.UpstreamStateInvalid)
+
 		handle = wait()
 		tr.r.Advance(2 * time.Minute)
 		_, err = redeem(signin.RedeemIn{Handle: handle})

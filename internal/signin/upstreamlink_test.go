@@ -406,6 +406,12 @@ func TestUsersWithoutAnAddressOfTheirOwn(t *testing.T) {
 		if first.User.Email != jane.Email || !first.User.EmailVerified || second.User.Email != "" || third.User.Email != "" || count(t, tr.r, "users") != 3 {
 			t.Errorf("got %+v, %+v, %+v", first.User, second.User, third.User)
 		}
+		free := eve
+		free.ID, free.Email = "667", "free@example.com"
+		tr.fake.SetPeople(free)
+		if in := tr.in("667"); in.User.Email != "" {
+			t.Errorf("got %q, an address that nobody vouches for", in.User.Email)
+		}
 		// They refresh, sign out and come again like anybody.
 		out, err := tr.r.SignIn.Refresh(t.Context(), signin.RefreshIn{ClientID: app.ID, Token: second.Refresh, Visitor: visitor})
 		if err != nil || out.User.ID != second.User.ID || out.User.Email != "" || out.User.EmailVerified {
