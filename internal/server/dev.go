@@ -250,6 +250,7 @@ func (p Playground) Text() string {
 	}
 	fmt.Fprintf(&b, "\n  Sign-in page  %s\n", p.SignIn)
 	fmt.Fprintf(&b, "  Mail inbox    %s\n", p.Inbox)
+	b.WriteString("  Providers     fakes of Google, GitHub and others stand on the sign-in page: pick who you are there\n")
 	for _, c := range p.Commands {
 		fmt.Fprintf(&b, "\n# %s\n%s\n", c.About, c.Shell)
 	}
