@@ -37,7 +37,8 @@ const (
 // Invite is an invitation. Email is the normalised address that it is bound to,
 // or "" if whoever has the code may use it. OrgID is the organization that it is
 // to, with OrgRole; then ClientID, or "", is only where the invited person goes,
-// and Roles are none. InvitedBy names the user or client that invited, for people
+// and Roles are none; Shown says that somebody else than the mailbox got its
+// secret, so that it proves nothing about who has it. InvitedBy names the user or client that invited, for people
 // to read; AcceptedBy is "" until it is accepted.
 type Invite struct {
 	ID         string
@@ -46,6 +47,7 @@ type Invite struct {
 	Email      string
 	Roles      []string
 	OrgRole    org.Role
+	Shown      bool
 	Status     Status
 	InvitedBy  string
 	AcceptedBy identity.UserID

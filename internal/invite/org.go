@@ -16,8 +16,8 @@ const tokenBytes = 32
 
 // CreateToOrg stores an invitation to an organization and returns it with its
 // secret, which is not kept: it is for the mail to the invited address and for
-// nothing else. Of in it takes OrgID, OrgRole, Email, ClientID, InvitedBy and
-// ExpiresAt. While one for the address is pending another is ErrPending, under any
+// nothing else, unless in.Shown. Of in it takes OrgID, OrgRole, Email, ClientID,
+// InvitedBy, ExpiresAt and Shown. While one for the address is pending another is ErrPending, under any
 // race. db.ErrReference means that the organization is gone.
 func CreateToOrg(ctx context.Context, tx *db.Tx, k *secret.Key, in Invite, now time.Time) (Invite, string, error) {
 	in = fresh(in, now)

@@ -13,13 +13,13 @@ import (
 	"sallyport/internal/secret"
 )
 
-const columns = `id, client_id, org_id, email, roles, org_role, status, invited_by, accepted_by, created_at, expires_at, accepted_at`
+const columns = `id, client_id, org_id, email, roles, org_role, shown, status, invited_by, accepted_by, created_at, expires_at, accepted_at`
 
 // scan reads an invitation as it is at now.
 func scan(now time.Time) func(db.Row) (Invite, error) {
 	return func(r db.Row) (i Invite, err error) {
 		var created, expires, accepted db.Time
-		err = r.Scan(&i.ID, &i.ClientID, &i.OrgID, &i.Email, db.JSON(&i.Roles), &i.OrgRole, &i.Status, &i.InvitedBy, &i.AcceptedBy, &created, &expires, &accepted)
+		err = r.Scan(&i.ID, &i.ClientID, &i.OrgID, &i.Email, db.JSON(&i.Roles), &i.OrgRole, &i.Shown, &i.Status, &i.InvitedBy, &i.AcceptedBy, &created, &expires, &accepted)
 		i.CreatedAt, i.ExpiresAt, i.AcceptedAt = created.Time, expires.Time, accepted.Time
 		if i.Status == Pending && !i.ExpiresAt.After(now) {
 			i.Status = Expired
@@ -44,7 +44,7 @@ func Create(ctx context.Context, tx *db.Tx, k *secret.Key, in Invite, now time.T
 		in.Roles = []string{}
 	}
 	in = fresh(in, now)
-	in.OrgID, in.OrgRole = "", ""
+	in.OrgID, in.OrgRole, in.Shown = "", "", false
 	for range rounds {
 		if in.Email != "" {
 			_, err := tx.Exec(ctx, `UPDATE invites SET status = 'revoked' WHERE client_id = $1 AND email = $2 AND status = 'pending' AND org_id IS NULL`, in.ClientID, in.Email)
@@ -76,9 +76,9 @@ func fresh(in Invite, now time.Time) Invite {
 
 // insert stores an invitation, and reports false where another is in its way.
 func insert(ctx context.Context, tx *db.Tx, in Invite, hash []byte) (bool, error) {
-	n, err := tx.Exec(ctx, `INSERT INTO invites (id, code_hash, client_id, org_id, email, roles, org_role, status, invited_by, accepted_by, created_at, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, 'pending', $8, '', $9, $10) ON CONFLICT DO NOTHING`,
-		in.ID, hash, orNull(in.ClientID), orNull(in.OrgID), in.Email, db.JSON(in.Roles), in.OrgRole, in.InvitedBy, db.At(in.CreatedAt), db.At(in.ExpiresAt))
+	n, err := tx.Exec(ctx, `INSERT INTO invites (id, code_hash, client_id, org_id, email, roles, org_role, shown, status, invited_by, accepted_by, created_at, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'pending', $9, '', $10, $11) ON CONFLICT DO NOTHING`,
+		in.ID, hash, orNull(in.ClientID), orNull(in.OrgID), in.Email, db.JSON(in.Roles), in.OrgRole, in.Shown, in.InvitedBy, db.At(in.CreatedAt), db.At(in.ExpiresAt))
 	if err != nil {
 		return false, fmt.Errorf("create invitation: %w", err)
 	}

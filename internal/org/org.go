@@ -27,6 +27,9 @@ import (
 // ID is the id of an organization, a UUIDv7.
 type ID string
 
+// NewID mints the id of an organization.
+func NewID() ID { return ID(identity.NewID()) }
+
 // MembershipID is the id of a membership, a UUIDv7.
 type MembershipID string
 

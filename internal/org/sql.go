@@ -34,14 +34,17 @@ func scan(r db.Row) (Org, error) {
 	return o.scanned(), err
 }
 
-// Create stores an organization without members. Of o the caller fills all but ID,
-// CreatedAt and UpdatedAt; no status is active. ErrSlugTaken means that another
+// Create stores an organization without members. Of o the caller fills all but
+// CreatedAt and UpdatedAt; no ID is a new one, no status is active. ErrSlugTaken means that another
 // one has the slug, db.ErrReference that there is nothing of the name above it.
 func Create(ctx context.Context, tx *db.Tx, o Org, now time.Time) (Org, error) {
 	if o.Status == "" {
 		o.Status = Active
 	}
-	o.ID, o.CreatedAt = ID(identity.NewID()), stored(now)
+	if o.ID == "" {
+		o.ID = NewID()
+	}
+	o.CreatedAt = stored(now)
 	o.UpdatedAt = o.CreatedAt
 	n, err := tx.Exec(ctx, `INSERT INTO orgs (id, slug, name, picture, parent_id, tenant_id, status, paid_until, created_at, updated_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9) ON CONFLICT (slug) DO NOTHING`,

@@ -9,6 +9,8 @@ import (
 	"sallyport/internal/client"
 	"sallyport/internal/db"
 	"sallyport/internal/identity"
+	"sallyport/internal/invite"
+	"sallyport/internal/org"
 	"sallyport/internal/yaml"
 )
 
@@ -74,7 +76,7 @@ func explain(what string, err error) error {
 // moved reports whether err says that another writer was there between the
 // reading and the writing of a row.
 func moved(err error) bool {
-	for _, sign := range []error{errMoved, db.ErrConflict, db.ErrNotFound, db.ErrReference, identity.ErrEmailTaken, client.ErrSlugTaken} {
+	for _, sign := range []error{errMoved, db.ErrConflict, db.ErrNotFound, db.ErrReference, identity.ErrEmailTaken, client.ErrSlugTaken, org.ErrSlugTaken, invite.ErrPending} {
 		if errors.Is(err, sign) {
 			return true
 		}
@@ -135,6 +137,11 @@ func (c *Core) write(ctx context.Context, f *File, o Options, m *memo) (*differ,
 			}
 			if err := change.do(ctx, tx); err != nil {
 				return fmt.Errorf("%s %s %q: %w", change.Action, change.Kind, change.Name, err)
+			}
+		}
+		for _, s := range d.late {
+			if err := s(ctx, tx); err != nil {
+				return err
 			}
 		}
 		return d.finish(ctx, tx)

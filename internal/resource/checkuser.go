@@ -22,7 +22,7 @@ func (c *checker) user(path string, u *User, emails map[string]string) {
 		c.text(path+".family_name", *u.FamilyName)
 	}
 	c.oneOf(path+".status", u.Status, string(identity.Active), string(identity.Suspended), string(identity.Disabled))
-	c.later(path+".memberships", u.Memberships, "this version has no organizations; leave memberships out")
+	c.memberships(path+".memberships", u)
 	enrolled := map[string]string{}
 	for i := range u.Enrolments {
 		c.enrolment(yaml.Index(path+".enrolments", i), &u.Enrolments[i], enrolled)
@@ -132,11 +132,11 @@ func totpBytes(s string) ([]byte, bool) {
 }
 
 func (c *checker) invite(path string, in *Invite, invited map[string]string) {
+	in.Email = c.email(path+".email", in.Email)
 	if in.Org != "" {
-		c.wrong(path+".org", "this version has no organizations; invite to a client")
+		c.orgInvite(path, in, invited)
 		return
 	}
-	in.Email = c.email(path+".email", in.Email)
 	cl := c.named(path+".client", in.Client)
 	if cl == nil || in.Email == "" {
 		return

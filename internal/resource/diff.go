@@ -12,6 +12,7 @@ import (
 	"sallyport/internal/client"
 	"sallyport/internal/db"
 	"sallyport/internal/identity"
+	"sallyport/internal/org"
 	"sallyport/internal/yaml"
 )
 
@@ -30,10 +31,14 @@ type differ struct {
 	mistakes []yaml.Mistake
 	tenants  map[string]client.Tenant   // by slug, as they will be
 	clients  map[string]client.Client   // by the file's key, as they will be
+	orgs     map[string]org.Org         // by slug, as they will be
 	seen     map[identity.UserID]string // the users of the file, by the address it has
 	// enrols are the places that the file gives, by inviteKey; unenrolled are
 	// those that are pruned.
 	enrols     map[string]bool
+	joins      map[string]bool              // the memberships that it gives, by orgInviteKey
+	leaves     map[identity.UserID][]org.ID // those that are pruned
+	late       []step                       // what can be done only after all users
 	unenrolled map[identity.UserID]map[client.ID]bool
 	invited    []Invited
 }
@@ -44,7 +49,7 @@ var actor = audit.Operator("apply")
 func (c *Core) diff(f *File, s *state, o Options, m *memo, now time.Time) (*differ, error) {
 	d := &differ{core: c, f: f, s: s, o: o, memo: m, now: now, next: s.owned.clone(),
 		tenants: map[string]client.Tenant{}, clients: map[string]client.Client{}, seen: map[identity.UserID]string{},
-		enrols: map[string]bool{}, unenrolled: map[identity.UserID]map[client.ID]bool{}}
+		orgs: map[string]org.Org{}, enrols: map[string]bool{}, joins: map[string]bool{}, leaves: map[identity.UserID][]org.ID{}, unenrolled: map[identity.UserID]map[client.ID]bool{}}
 	for i := range f.Tenants {
 		d.tenant(&f.Tenants[i])
 	}
@@ -55,11 +60,16 @@ func (c *Core) diff(f *File, s *state, o Options, m *memo, now time.Time) (*diff
 		d.client(yaml.Index("clients", i), &f.Clients[i])
 	}
 	d.surfaces()
+	d.organizations()
 	for i := range f.Users {
 		d.user(yaml.Index("users", i), &f.Users[i])
 	}
 	for i := range f.Invites {
-		d.invite(&f.Invites[i])
+		if in := &f.Invites[i]; in.Org != "" {
+			d.orgInvite(in)
+		} else {
+			d.invite(in)
+		}
 	}
 	d.forget()
 	if o.Prune {
@@ -237,6 +247,13 @@ func (d *differ) forget() {
 	maps.DeleteFunc(d.next.Users, func(id identity.UserID, _ ownedUser) bool {
 		_, there := d.s.users[id]
 		return !there && d.seen[id] == ""
+	})
+	maps.DeleteFunc(d.next.Orgs, func(id org.ID, _ ownedOrg) bool {
+		there := slices.ContainsFunc(d.f.Orgs, func(o Org) bool { return d.orgs[o.Slug].ID == id })
+		for _, o := range d.s.orgs {
+			there = there || o.ID == id
+		}
+		return !there
 	})
 	maps.DeleteFunc(d.next.Invites, func(_, id string) bool { _, there := d.s.made[id]; return !there })
 	maps.DeleteFunc(d.next.Upstreams, func(key string, _ *remembered) bool {

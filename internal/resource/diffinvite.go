@@ -18,6 +18,7 @@ import (
 // operator to hand over.
 type Invited struct {
 	Client string
+	Org    string // the organization's slug, for one to an organization
 	Email  string
 	Link   secret.Value
 }

@@ -17,6 +17,7 @@ import (
 	"sallyport/internal/session"
 	"sallyport/internal/token"
 	"sallyport/internal/totp"
+	"sallyport/internal/yaml"
 )
 
 // step is one part of a change.
@@ -32,7 +33,8 @@ type userDiff struct {
 	o      ownedUser
 	c      *Change
 	steps  []step
-	cut    bool // who is signed in must not stay so
+	cut    bool            // who is signed in must not stay so
+	comes  []client.Client // where they get a place
 }
 
 func (d *differ) user(path string, u *User) {
@@ -57,7 +59,14 @@ func (d *differ) user(path string, u *User) {
 	for i := range u.Enrolments {
 		x.enrolment(&u.Enrolments[i])
 	}
+	for i := range u.Memberships {
+		x.membership(yaml.Index(path+".memberships", i), u.Memberships[i])
+	}
+	x.leave(path + ".memberships")
 	x.unenrol()
+	for _, cl := range x.comes { // after the memberships: who has one needs none of their own
+		x.steps = append(x.steps, func(ctx context.Context, tx *db.Tx) error { return x.ownAccount(ctx, tx, cl) })
+	}
 	d.next.Users[x.next.ID] = x.o
 
 	c := *x.c
@@ -280,6 +289,7 @@ func (x *userDiff) enrolment(e *Enrolment) {
 			x.o.Enrolments = map[client.ID]bool{}
 		}
 		x.o.Enrolments[cl.ID] = true
+		x.comes = append(x.comes, cl)
 	}
 	if !x.field("enrolments."+e.Client, before, enrolmentText(next)) {
 		return

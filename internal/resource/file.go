@@ -11,7 +11,7 @@ type File struct {
 	Tenants   []Tenant   `yaml:"tenants,omitempty"`
 	Clients   []Client   `yaml:"clients,omitempty"`
 	Upstreams []Upstream `yaml:"upstreams,omitempty"`
-	Orgs      any        `yaml:"orgs,omitempty"`
+	Orgs      []Org      `yaml:"orgs,omitempty"`
 	Users     []User     `yaml:"users,omitempty"`
 	Invites   []Invite   `yaml:"invites,omitempty"`
 	Surfaces  Surfaces   `yaml:"surfaces,omitempty"`
@@ -126,17 +126,17 @@ type Branding struct {
 // User is a person, found by any of their addresses. What is left out stays as
 // it is; a new user is active, without password and second factor.
 type User struct {
-	Email         string      `yaml:"email"`
-	EmailVerified bool        `yaml:"email_verified,omitempty"`
-	DisplayName   string      `yaml:"display_name,omitempty"`
-	GivenName     *string     `yaml:"given_name,omitempty"`
-	FamilyName    *string     `yaml:"family_name,omitempty"`
-	Password      Secret      `yaml:"password,omitempty"`
-	PasswordHash  Secret      `yaml:"password_hash,omitempty"`
-	TOTPSecret    Secret      `yaml:"totp_secret,omitempty"`
-	Status        string      `yaml:"status,omitempty"`
-	Enrolments    []Enrolment `yaml:"enrolments,omitempty"`
-	Memberships   any         `yaml:"memberships,omitempty"`
+	Email         string       `yaml:"email"`
+	EmailVerified bool         `yaml:"email_verified,omitempty"`
+	DisplayName   string       `yaml:"display_name,omitempty"`
+	GivenName     *string      `yaml:"given_name,omitempty"`
+	FamilyName    *string      `yaml:"family_name,omitempty"`
+	Password      Secret       `yaml:"password,omitempty"`
+	PasswordHash  Secret       `yaml:"password_hash,omitempty"`
+	TOTPSecret    Secret       `yaml:"totp_secret,omitempty"`
+	Status        string       `yaml:"status,omitempty"`
+	Enrolments    []Enrolment  `yaml:"enrolments,omitempty"`
+	Memberships   []Membership `yaml:"memberships,omitempty"`
 }
 
 // Enrolment is a user's place in a client. Roles and Status that are left out
@@ -148,7 +148,8 @@ type Enrolment struct {
 	Status string    `yaml:"status,omitempty"`
 }
 
-// Invite is an invitation to a client; Role left out means its default roles.
+// Invite is an invitation to a client, or with Org to an organization; Role left
+// out means the client's default roles, and a member.
 type Invite struct {
 	Client string `yaml:"client,omitempty"`
 	Email  string `yaml:"email"`

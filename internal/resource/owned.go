@@ -8,6 +8,7 @@ import (
 
 	"sallyport/internal/client"
 	"sallyport/internal/identity"
+	"sallyport/internal/org"
 	"sallyport/internal/secret"
 )
 
@@ -19,7 +20,8 @@ type owned struct {
 	Tenants  map[client.TenantID]bool      `json:"tenants,omitempty"`
 	Clients  map[client.ID]ownedClient     `json:"clients,omitempty"`
 	Users    map[identity.UserID]ownedUser `json:"users,omitempty"`
-	Invites  map[string]string             `json:"invites,omitempty"` // inviteKey → id
+	Orgs     map[org.ID]ownedOrg           `json:"orgs,omitempty"`
+	Invites  map[string]string             `json:"invites,omitempty"` // inviteKey or orgInviteKey → id
 	Surfaces map[string]bool               `json:"surfaces,omitempty"`
 	// Upstreams are how the secrets of upstreams were called; all upstreams are the file's.
 	Upstreams map[string]*remembered `json:"upstreams,omitempty"`
@@ -41,6 +43,7 @@ type ownedUser struct {
 	PasswordHash *remembered        `json:"password_hash,omitempty"`
 	TOTP         *remembered        `json:"totp,omitempty"`
 	Enrolments   map[client.ID]bool `json:"enrolments,omitempty"`
+	Memberships  map[org.ID]bool    `json:"memberships,omitempty"`
 }
 
 // remembered is a secret of the file: how it was referred to ("" for a literal)
@@ -88,15 +91,19 @@ func readsOwned(text string) (owned, error) {
 // clone copies o with all maps made.
 func (o owned) clone() owned {
 	c := owned{Version: o.Version, Tenants: map[client.TenantID]bool{}, Clients: map[client.ID]ownedClient{},
-		Users: map[identity.UserID]ownedUser{}, Invites: map[string]string{}, Surfaces: map[string]bool{}, Upstreams: map[string]*remembered{}}
+		Users: map[identity.UserID]ownedUser{}, Orgs: map[org.ID]ownedOrg{}, Invites: map[string]string{}, Surfaces: map[string]bool{}, Upstreams: map[string]*remembered{}}
 	maps.Copy(c.Tenants, o.Tenants)
 	maps.Copy(c.Clients, o.Clients)
 	maps.Copy(c.Invites, o.Invites)
 	maps.Copy(c.Surfaces, o.Surfaces)
 	maps.Copy(c.Upstreams, o.Upstreams)
 	for id, u := range o.Users {
-		u.Enrolments = maps.Clone(u.Enrolments)
+		u.Enrolments, u.Memberships = maps.Clone(u.Enrolments), maps.Clone(u.Memberships)
 		c.Users[id] = u
+	}
+	for id, o := range o.Orgs {
+		o.Domains = maps.Clone(o.Domains)
+		c.Orgs[id] = o
 	}
 	return c
 }

@@ -42,7 +42,7 @@ func Parse(name string, data []byte, o ParseOptions) (*File, error) {
 	}
 	doc, err := yaml.Decode(name, data, f)
 	f.doc = doc
-	c := &checker{doc: doc, file: f, o: o, unread: map[string]bool{}, clients: map[string]*Client{}, tenants: map[string]*Tenant{}, brokers: map[string]upstream.Kind{}, bound: map[string]string{}}
+	c := &checker{doc: doc, file: f, o: o, unread: map[string]bool{}, clients: map[string]*Client{}, tenants: map[string]*Tenant{}, orgs: map[string]*Org{}, brokers: map[string]upstream.Kind{}, bound: map[string]string{}}
 	if list, ok := errors.AsType[*yaml.Mistakes](err); ok {
 		for _, m := range list.List {
 			if m.Path == "" {
@@ -67,17 +67,18 @@ type checker struct {
 	unread  map[string]bool // paths whose value could not be decoded
 	clients map[string]*Client
 	tenants map[string]*Tenant
+	orgs    map[string]*Org
 	brokers map[string]upstream.Kind // the upstreams, by key
 	bound   map[string]string        // the surface that a client is bound to, by the client's key
 }
 
 func (c *checker) all() {
-	c.later("orgs", c.file.Orgs, "this version has no organizations; leave orgs out")
 	c.upstreams()
 	c.bind()
 	for i := range c.file.Tenants {
 		c.tenant(yaml.Index("tenants", i), &c.file.Tenants[i])
 	}
+	c.allOrgs()
 	ids := map[string]string{}
 	for i := range c.file.Clients {
 		c.client(yaml.Index("clients", i), &c.file.Clients[i], ids)

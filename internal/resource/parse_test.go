@@ -74,13 +74,13 @@ users:
   - {email: Jane@example.com, password_hash: "md5$x", totp_secret: "not base32!", status: gone}
   - email: otto@example.com
     enrolments: [{client: zzz}, {client: a, roles: [boss], status: lost}, {client: a}]
-    memberships: [{org: acme, role: owner}]
+    memberships: [{org: acme, role: king}, {org: nowhere}]
   - {email_verified: "yes"}
 invites:
   - {client: a, email: x@example.com, role: boss}
   - {client: c, email: y@example.com}
   - {client: c, email: Y@example.com}
-  - {org: acme, email: z@example.com, role: member}
+  - {org: globex, email: z@example.com, role: boss}
 surfaces:
   oidc: {registration: maybe, resources: [not-a-url]}
   keymaster: {console_client: nobody}
@@ -90,7 +90,11 @@ surfaces:
   hackillinois: {client: whom, login: no, linkedin: x, legacy_tokens_until: soon, staff_domain: "-", admins: [Nobody]}
 upstreams:
   - {key: google, kind: google}
-orgs: [{slug: acme}]
+orgs:
+  - {slug: acme, parent: b2}
+  - {slug: -x, name: X, status: gone, picture: "http://x.example/p", parent: zzz, tenant: zzz, domains: [{name: "no domain"}, {name: acme.com}, {name: Acme.com, verified: true}]}
+  - {slug: b2, name: B, parent: acme, tenant: acme, policy: {sign_in: mfa}, sso: {kind: oidc}, domains: [{name: acme.com, verified: true}]}
+  - {slug: acme, name: A}
 `
 	const want = `r.yaml:2: tenants[0].slug: must be 1 to 64 letters, digits, '-', '_' or '.', and begin with a letter or digit
 r.yaml:2: tenants[0].name: is missing
@@ -152,12 +156,14 @@ r.yaml:41: users[3].enrolments[0].client: no client in this file has the key "zz
 r.yaml:41: users[3].enrolments[1].status: must be active, pending or suspended, not "lost"
 r.yaml:41: users[3].enrolments[1].roles[0]: "boss" is not one of the available roles (user, user)
 r.yaml:41: users[3].enrolments[2].client: "a" is on line 41 already
-r.yaml:42: users[3].memberships: this version has no organizations; leave memberships out
+r.yaml:42: users[3].memberships[0].role: must be owner, admin, member or viewer, not "king"
+r.yaml:42: users[3].memberships[1].org: no organization in this file has the slug "nowhere"
 r.yaml:43: users[4].email_verified: must be true or false, not text
 r.yaml:43: users[4].email: is missing
 r.yaml:45: invites[0].role: "boss" is not one of the available roles (user, user)
 r.yaml:47: invites[2]: "c y@example.com" is on line 46 already
-r.yaml:48: invites[3].org: this version has no organizations; invite to a client
+r.yaml:48: invites[3].role: must be owner, admin, member or viewer, not "boss"
+r.yaml:48: invites[3].org: no organization in this file has the slug "globex"
 r.yaml:50: surfaces.oidc.registration: must be open, token or off, not "maybe"
 r.yaml:50: surfaces.oidc.resources[0]: must be an https URL without fragment (http on a loopback host)
 r.yaml:51: surfaces.keymaster.console_client: no client in this file has the key "nobody"
@@ -173,7 +179,22 @@ r.yaml:55: surfaces.hackillinois.staff_domain: must be a domain such as example.
 r.yaml:55: surfaces.hackillinois.admins[0]: must be an e-mail address in lower case
 r.yaml:57: upstreams[0].client_id: is missing, or has white space at an end
 r.yaml:57: upstreams[0].client_secret: is missing
-r.yaml:58: orgs: this version has no organizations; leave orgs out`
+r.yaml:59: orgs[0].name: is missing
+r.yaml:59: orgs[0].parent: is above itself
+r.yaml:60: orgs[1].slug: must be 2 to 63 lower-case letters, digits and single hyphens between them
+r.yaml:60: orgs[1].picture: must be an https URL (http on a loopback host)
+r.yaml:60: orgs[1].status: must be active, trial, past_due, suspended or closed, not "gone"
+r.yaml:60: orgs[1].parent: no organization in this file has the slug "zzz"
+r.yaml:60: orgs[1].tenant: no tenant in this file has the slug "zzz"
+r.yaml:60: orgs[1].tenant: stands beside parent; leave one of them out
+r.yaml:60: orgs[1].domains[0].name: "no domain" is not a domain that mail is sent to
+r.yaml:60: orgs[1].domains[2].name: "acme.com" is on line 60 already
+r.yaml:61: orgs[2].tenant: stands beside parent; leave one of them out
+r.yaml:61: orgs[2].policy.sign_in: must be any, not "mfa"
+r.yaml:61: orgs[2].sso: this version has no sign-in of an organization's own; leave sso out
+r.yaml:61: orgs[2].domains[0].name: "acme.com" is on line 60 already
+r.yaml:61: orgs[2].parent: is above itself
+r.yaml:62: orgs[3].slug: "acme" is on line 59 already`
 	got, _ := parsed(t, text, true)
 	if got == want {
 		return

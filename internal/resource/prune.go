@@ -17,6 +17,7 @@ import (
 func (d *differ) prune() {
 	d.pruneInvites()
 	d.pruneUsers()
+	d.pruneOrgs()
 	d.pruneClients(d.pruneSurfaces())
 	d.pruneUpstreams()
 	d.pruneTenants()
@@ -38,6 +39,10 @@ func inOrder[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Ke
 func (d *differ) pruneInvites() {
 	named := map[string]bool{}
 	for _, in := range d.f.Invites {
+		if in.Org != "" {
+			named[orgInviteKey(d.orgs[in.Org].ID, in.Email)] = true
+			continue
+		}
 		named[inviteKey(d.clients[in.Client].ID, in.Email)] = true
 	}
 	for _, key := range inOrder(d.next.Invites) {
@@ -47,7 +52,11 @@ func (d *differ) pruneInvites() {
 		}
 		delete(d.next.Invites, key)
 		if made.Status == invite.Pending {
-			d.remove("invite", fileKey(d.s.byID[made.ClientID])+" "+made.Email,
+			to := fileKey(d.s.byID[made.ClientID])
+			if made.OrgID != "" {
+				to = d.s.orgByID(made.OrgID).Slug
+			}
+			d.remove("invite", to+" "+made.Email,
 				audit.Event{Action: audit.InviteRevoked, ClientID: made.ClientID, Detail: map[string]any{"email": made.Email}},
 				func(ctx context.Context, tx *db.Tx) error { return invite.Revoke(ctx, tx, made.ID) })
 		}
@@ -134,6 +143,9 @@ func (d *differ) pruneTenants() {
 		if c.Key == "" {
 			inUse[c.Tenant.ID] = true
 		}
+	}
+	for _, o := range d.s.inTenants {
+		inUse[o.Tenant] = inUse[o.Tenant] || !d.prunesOrg(o.ID)
 	}
 	for _, slug := range inOrder(d.s.tenants) {
 		t := d.s.tenants[slug]

@@ -73,6 +73,11 @@ func (p *puller) file() (*File, error) {
 		}
 	}
 	slices.SortFunc(f.Clients, func(a, b Client) int { return strings.Compare(a.Key, b.Key) })
+	for _, slug := range inOrder(p.s.orgs) {
+		if o := p.s.orgs[slug]; o.Slug != "" {
+			f.Orgs = append(f.Orgs, p.org(o))
+		}
+	}
 	for _, id := range inOrder(p.s.owned.Users) {
 		if u, there := p.s.users[id]; there {
 			f.Users = append(f.Users, p.user(u.User, p.s.owned.Users[id]))
@@ -80,11 +85,13 @@ func (p *puller) file() (*File, error) {
 	}
 	slices.SortFunc(f.Users, func(a, b User) int { return strings.Compare(a.Email, b.Email) })
 	for _, key := range inOrder(p.s.owned.Invites) {
-		if i, there := p.s.made[p.s.owned.Invites[key]]; there && i.Status == invite.Pending {
+		if i, there := p.s.made[p.s.owned.Invites[key]]; there && i.Status == invite.Pending && (i.OrgID == "" || p.s.orgByID(i.OrgID).Slug != "") {
 			f.Invites = append(f.Invites, p.invite(i))
 		}
 	}
-	slices.SortFunc(f.Invites, func(a, b Invite) int { return strings.Compare(a.Client+" "+a.Email, b.Client+" "+b.Email) })
+	slices.SortFunc(f.Invites, func(a, b Invite) int {
+		return strings.Compare(a.Org+" "+a.Client+" "+a.Email, b.Org+" "+b.Client+" "+b.Email)
+	})
 	return f, p.surfaces(f)
 }
 
@@ -144,7 +151,25 @@ func (p *puller) user(is identity.User, o ownedUser) User {
 			u.Enrolments = append(u.Enrolments, one)
 		}
 	}
+	for _, slug := range inOrder(p.s.orgs) {
+		if m, there := p.s.memberships[is.ID][p.s.orgs[slug].ID]; there && p.s.orgs[slug].Slug != "" {
+			u.Memberships = append(u.Memberships, Membership{Org: slug, Role: string(m.Role)})
+		}
+	}
 	return u
+}
+
+func (p *puller) org(o storedOrg) Org {
+	out := Org{Slug: o.Slug, Name: o.Name, Picture: o.Picture, Status: string(o.Status), Parent: p.s.orgByID(o.Parent).Slug}
+	for slug, t := range p.s.tenants {
+		if o.Tenant != "" && t.ID == o.Tenant {
+			out.Tenant = slug
+		}
+	}
+	for _, name := range inOrder(o.domains) {
+		out.Domains = append(out.Domains, OrgDomain{Name: name, Verified: !o.domains[name].VerifiedAt.IsZero()})
+	}
+	return out
 }
 
 // name writes a user's names, given and family name only where they are not
@@ -162,6 +187,13 @@ func (p *puller) name(u *User, is identity.User) {
 }
 
 func (p *puller) invite(i invite.Invite) Invite {
+	if i.OrgID != "" {
+		in := Invite{Org: p.s.orgByID(i.OrgID).Slug, Email: i.Email, Role: string(i.OrgRole)}
+		if i.ClientID != "" {
+			in.Client = fileKey(p.s.byID[i.ClientID])
+		}
+		return in
+	}
 	cl := p.s.byID[i.ClientID]
 	in := Invite{Client: fileKey(cl), Email: i.Email}
 	if len(i.Roles) == 1 && slices.Contains(cl.Policy.Roles.Available, i.Roles[0]) {

@@ -267,6 +267,18 @@ func (g generator) file() string {
 		maybe("    active: %s", g.one("true", "false"))
 		maybe("    branding: {color: %s}", g.one(`"#fff"`, `"#102030"`))
 	}
+	var orgs []string
+	line("orgs:")
+	for _, slug := range []string{"o1", "o2", "o3"}[:g.IntN(4)] {
+		line("  - slug: %s\n    name: %s", slug, g.one("One", "Two"))
+		if slug == "o3" {
+			line("    parent: o1")
+		}
+		maybe("    picture: %s", "https://a.example/o.png")
+		maybe("    status: %s", g.one("active", "trial", "suspended"))
+		maybe("    domains: [{name: %s.example, verified: %s}, {name: both.example}]", slug, g.one("true", "false"))
+		orgs = append(orgs, slug)
+	}
 	line("users:")
 	for _, name := range []string{"u1", "u2", "u3", "u4", "u5"}[g.IntN(5):] {
 		line("  - email: %s@example.com", name)
@@ -280,11 +292,19 @@ func (g generator) file() string {
 		for _, key := range clients {
 			maybe("      - {client: %s, roles: %s, status: %s}", key, g.some("user", "admin", "x"), g.one("active", "pending", "suspended"))
 		}
+		line("    memberships:")
+		for _, slug := range orgs {
+			maybe("      - {org: %s, role: %s}", slug, g.one("admin", "member", "viewer"))
+		}
 	}
 	line("invites:")
 	for _, key := range clients {
 		maybe("  - {client: %s, email: u2@example.com, role: admin}", key)
 		maybe("  - {client: %s, email: new@example.com}", key)
+	}
+	for _, slug := range orgs {
+		maybe("  - {org: %s, email: %s@example.com, role: %s}", slug, g.one("u2", "new"), g.one("owner", "member"))
+		maybe("  - {org: %s, client: %s, email: newer@example.com}", slug, clients[0])
 	}
 	line("surfaces:\n  keymaster: {console_client: %s}", clients[0])
 	maybe("  snooplytics: {client: %s}", clients[len(clients)-1])

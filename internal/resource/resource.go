@@ -1,5 +1,5 @@
 // Package resource owns the operator's resource file: a YAML description of
-// clients, tenants, upstreams, users, invitations and the surfaces' own settings, and what
+// clients, tenants, upstreams, organizations, users, invitations and the surfaces' own settings, and what
 // it takes to make the database say the same. It adds no rule about what a
 // client or a user may be: the records have those.
 //
@@ -55,8 +55,8 @@ const (
 )
 
 // Change is what happens to one resource of the file, or to one that the file
-// no longer has. Kind is tenant, upstream, client, user, invite or surface; Name is what
-// the file calls it: a slug, key, e-mail address, "client address", surface.
+// no longer has. Kind is tenant, upstream, client, org, user, invite or surface; Name
+// is what the file calls it: a slug, key, e-mail address, "client address", surface.
 type Change struct {
 	Action Action  `json:"action"`
 	Kind   string  `json:"kind"`

@@ -11,6 +11,7 @@ import (
 	"sallyport/internal/db"
 	"sallyport/internal/identity"
 	"sallyport/internal/invite"
+	"sallyport/internal/org"
 )
 
 // The rows of settings that are this package's.
@@ -137,7 +138,7 @@ func byID(ctx context.Context, tx *db.Tx, ids []identity.UserID) (all []person, 
 func scanInvite(now time.Time) func(db.Row) (invite.Invite, error) {
 	return func(r db.Row) (i invite.Invite, err error) {
 		var expires db.Time
-		err = r.Scan(&i.ID, &i.ClientID, &i.Email, db.JSON(&i.Roles), &i.Status, &expires)
+		err = r.Scan(&i.ID, &i.ClientID, &i.OrgID, &i.Email, db.JSON(&i.Roles), &i.OrgRole, &i.Status, &expires)
 		if i.ExpiresAt = expires.Time; i.Status == invite.Pending && !i.ExpiresAt.After(now) {
 			i.Status = invite.Expired
 		}
@@ -145,7 +146,7 @@ func scanInvite(now time.Time) func(db.Row) (invite.Invite, error) {
 	}
 }
 
-const invites = `SELECT id, client_id, email, roles, status, expires_at FROM invites WHERE `
+const invites = `SELECT id, client_id, org_id, email, roles, org_role, status, expires_at FROM invites WHERE `
 
 // pendingInvites returns the invitations of a client to the addresses that were
 // neither accepted nor revoked.
@@ -162,6 +163,67 @@ func pendingInvites(ctx context.Context, tx *db.Tx, c client.ID, addresses []str
 func invitesByID(ctx context.Context, tx *db.Tx, ids []string, now time.Time) (all []invite.Invite, err error) {
 	err = inChunks(ids, 1, func(marks string, args []any) error {
 		some, err := db.All(ctx, tx, scanInvite(now), invites+`id IN (`+marks+`)`, args...)
+		all = append(all, some...)
+		return err
+	})
+	return all, err
+}
+
+// pendingToOrg returns the invitation of an address to an organization that was
+// neither accepted nor revoked, or db.ErrNotFound.
+func pendingToOrg(ctx context.Context, tx *db.Tx, id org.ID, email string, now time.Time) (invite.Invite, error) {
+	return db.One(ctx, tx, scanInvite(now), invites+`status = 'pending' AND org_id = $1 AND email = $2`, id, email)
+}
+
+// tenantOrgs returns every organization of the given tenants.
+func tenantOrgs(ctx context.Context, tx *db.Tx, tenants []client.TenantID) (all []org.Org, err error) {
+	for _, t := range tenants {
+		some, _, err := org.List(ctx, tx, org.Filter{Tenant: t})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+	}
+	return all, nil
+}
+
+func orgsByID(ctx context.Context, tx *db.Tx, ids []org.ID) (all []org.Org, err error) {
+	for _, id := range ids {
+		o, err := org.ByID(ctx, tx, id)
+		if errors.Is(err, db.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, o)
+	}
+	return all, nil
+}
+
+func orgsBySlug(ctx context.Context, tx *db.Tx, slugs []string) (all []org.Org, err error) {
+	for _, slug := range slugs {
+		o, err := org.BySlug(ctx, tx, slug)
+		if errors.Is(err, db.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, o)
+	}
+	return all, nil
+}
+
+func scanMembership(r db.Row) (m org.Membership, err error) {
+	err = r.Scan(&m.ID, &m.OrgID, &m.UserID, &m.Role)
+	return m, err
+}
+
+// membershipsOf returns the memberships of users, in one statement a hundred users.
+func membershipsOf(ctx context.Context, tx *db.Tx, users []identity.UserID) (all []org.Membership, err error) {
+	err = inChunks(users, 1, func(marks string, args []any) error {
+		some, err := db.All(ctx, tx, scanMembership, `SELECT id, org_id, user_id, role FROM memberships WHERE user_id IN (`+marks+`)`, args...)
 		all = append(all, some...)
 		return err
 	})

@@ -14,6 +14,7 @@ import (
 	"sallyport/internal/identity"
 	"sallyport/internal/invite"
 	"sallyport/internal/jwks"
+	"sallyport/internal/org"
 	"sallyport/internal/secret"
 	"sallyport/internal/totp"
 	"sallyport/internal/upstream"
@@ -37,6 +38,10 @@ type state struct {
 	totp       map[identity.UserID]string
 	pending    map[string]invite.Invite // by inviteKey
 	made       map[string]invite.Invite // by id, those the file made
+
+	orgs        map[string]storedOrg // by slug
+	memberships map[identity.UserID]map[org.ID]org.Membership
+	inTenants   []org.Org // an organization of each tenant that has some, as far as it takes to see whether one stays
 }
 
 // load reads the state that f is compared with; no f means that of Pull.
@@ -50,6 +55,7 @@ func load(ctx context.Context, tx *db.Tx, k *secret.Key, f *File, now time.Time)
 		{"clients", func() error { return s.loadClients(ctx, tx, k) }},
 		{"upstreams", func() error { return s.loadUpstreams(ctx, tx, k) }},
 		{"users", func() error { return s.loadUsers(ctx, tx, f) }},
+		{"organizations", func() error { return s.loadOrgs(ctx, tx, f) }},
 		{"second factors", func() error { return s.loadTOTP(ctx, tx, k, f) }},
 		{"invitations", func() error { return s.loadInvites(ctx, tx, f, now) }},
 	} {
@@ -197,6 +203,14 @@ func (s *state) loadInvites(ctx context.Context, tx *db.Tx, f *File, now time.Ti
 	}
 	byClient := map[client.ID][]string{}
 	for _, in := range f.Invites {
+		if o, ok := s.orgs[in.Org]; ok && in.Org != "" {
+			if err := s.loadOrgInvite(ctx, tx, o.ID, in.Email, now); err != nil {
+				return err
+			}
+		}
+		if in.Org != "" {
+			continue
+		}
 		if c, ok := s.find(f.client(in.Client)); ok {
 			byClient[c.ID] = append(byClient[c.ID], in.Email)
 		}

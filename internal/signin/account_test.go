@@ -357,6 +357,31 @@ func TestInvitationToAnAccountOwesTheSecondFactor(t *testing.T) {
 	})
 }
 
+// A secret that an operator handed over proves nothing about who has it.
+func TestShownInvitationToAnAccountProvesNoAddress(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		r := rig.New(t, d)
+		app := r.Client("Accounts", withAccounts)
+		r.User("jane@example.com", "Jane", "", app)
+		id := company(t, r)
+		shown := func(email string) (raw string) {
+			r.Write(func(ctx context.Context, tx *db.Tx) (err error) {
+				_, raw, err = invite.CreateToOrg(ctx, tx, r.Key, invite.Invite{
+					OrgID: id, OrgRole: org.Member, ClientID: app.ID, Email: email, InvitedBy: "test", ExpiresAt: r.Now().Add(time.Hour), Shown: true,
+				}, r.Now())
+				return err
+			})
+			return raw
+		}
+		_, err := r.SignIn.AcceptAccountInvite(t.Context(), signin.AccountInviteIn{Token: shown("jane@example.com"), Visitor: visitor})
+		wantFault(t, "somebody's address", err, fault.AccountExists)
+		out, err := r.SignIn.AcceptAccountInvite(t.Context(), signin.AccountInviteIn{Token: shown("new@example.com"), Visitor: visitor})
+		if err != nil || out.SignedIn == nil || out.SignedIn.User.EmailVerified {
+			t.Errorf("nobody's: got %+v %v", out, err)
+		}
+	})
+}
+
 func TestWrongSecretsOfInvitationsAreCounted(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		r := rig.New(t, d)

@@ -118,9 +118,13 @@ func (c *Core) joinInvited(ctx context.Context, tx *db.Tx, i invite.Invite, cl c
 }
 
 // invited is the user whom an invitation to an account is for, made if there is
-// none; either way their address is proved.
+// none. Either way their address is proved, but by a secret that an operator handed
+// over: that one gives nobody an account that somebody has.
 func (c *Core) invited(ctx context.Context, tx *db.Tx, i invite.Invite, cl client.Client, v Visitor) (identity.User, error) {
 	user, err := identity.ByEmail(ctx, tx, i.Email)
+	if err == nil && i.Shown {
+		return user, fault.New(fault.AccountExists)
+	}
 	if err == nil {
 		return c.prove(ctx, tx, user, i.Email, keep{}, v)
 	}
@@ -128,7 +132,7 @@ func (c *Core) invited(ctx context.Context, tx *db.Tx, i invite.Invite, cl clien
 		return user, err
 	}
 	user = newUser(i.Email, "", "", c.Now())
-	user.EmailVerified = true
+	user.EmailVerified = !i.Shown
 	if user, err = c.create(ctx, tx, cl, user, session.InviteBy, "", v); fault.Is(err, fault.AccountExists) {
 		return user, errRaced
 	}

@@ -78,6 +78,7 @@ CREATE TABLE invites_anew (
   email       TEXT NOT NULL,
   roles       TEXT NOT NULL,
   org_role    TEXT NOT NULL CHECK ((org_id IS NULL) = (org_role = '')),
+  shown       BOOLEAN NOT NULL,
   status      TEXT NOT NULL CHECK (status IN ('pending', 'accepted', 'revoked')),
   invited_by  TEXT NOT NULL,
   accepted_by TEXT NOT NULL,
@@ -86,8 +87,8 @@ CREATE TABLE invites_anew (
   accepted_at BIGINT,
   CHECK (client_id IS NOT NULL OR org_id IS NOT NULL)
 );
-INSERT INTO invites_anew (id, code_hash, client_id, email, roles, org_role, status, invited_by, accepted_by, created_at, expires_at, accepted_at)
-  SELECT id, code_hash, client_id, email, roles, '', status, invited_by, accepted_by, created_at, expires_at, accepted_at FROM invites;
+INSERT INTO invites_anew (id, code_hash, client_id, email, roles, org_role, shown, status, invited_by, accepted_by, created_at, expires_at, accepted_at)
+  SELECT id, code_hash, client_id, email, roles, '', FALSE, status, invited_by, accepted_by, created_at, expires_at, accepted_at FROM invites;
 DROP TABLE invites;
 ALTER TABLE invites_anew RENAME TO invites;
 CREATE INDEX invites_client ON invites (client_id, created_at);

@@ -1,0 +1,433 @@
+package resource
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/client"
+	"sallyport/internal/db"
+	"sallyport/internal/identity"
+	"sallyport/internal/invite"
+	"sallyport/internal/org"
+	"sallyport/internal/yaml"
+)
+
+// ownedOrg is an organization that the file names. Made says that the file made it,
+// and Domains which domains it brought.
+type ownedOrg struct {
+	Made    bool            `json:"made,omitempty"`
+	Domains map[string]bool `json:"domains,omitempty"`
+}
+
+// storedOrg is an organization with its domains, by name.
+type storedOrg struct {
+	org.Org
+	domains map[string]org.Domain
+}
+
+// orgDiff is one organization of the file on the way to a change.
+type orgDiff struct {
+	*differ
+	f      *Org
+	was    storedOrg
+	exists bool
+	next   org.Org
+	o      ownedOrg
+	c      Change
+	steps  []step
+}
+
+// organizations compares those of the file, each after the one above it.
+func (d *differ) organizations() {
+	index := map[string]int{}
+	for i, o := range d.f.Orgs {
+		index[o.Slug] = i
+	}
+	done := map[string]bool{}
+	var visit func(i int)
+	visit = func(i int) {
+		o := &d.f.Orgs[i]
+		if done[o.Slug] {
+			return
+		}
+		done[o.Slug] = true
+		if o.Parent != "" {
+			visit(index[o.Parent])
+		}
+		d.org(yaml.Index("orgs", i), o)
+	}
+	for i := range d.f.Orgs {
+		visit(i)
+	}
+}
+
+func (d *differ) org(path string, f *Org) {
+	was, exists := d.s.orgs[f.Slug]
+	x := &orgDiff{differ: d, f: f, was: was, exists: exists, next: was.Org, c: Change{Action: Update, Kind: "org", Name: f.Slug}}
+	x.next.Slug, x.next.Name, x.next.Picture = f.Slug, f.Name, f.Picture
+	if f.Parent != "" || f.Tenant != "" || !exists {
+		x.next.Parent, x.next.Tenant = d.orgs[f.Parent].ID, d.tenants[f.Tenant].ID
+	}
+	if f.Status != "" {
+		x.next.Status = org.Status(f.Status)
+	}
+	var before []attr
+	if exists {
+		before = d.orgAttrs(was.Org)
+		if was.Parent != x.next.Parent || was.Tenant != x.next.Tenant {
+			d.wrong(path, "is elsewhere already; an organization does not move")
+		}
+	} else {
+		x.c.Action = Create
+		x.next.ID, x.next.CreatedAt, x.o.Made = org.NewID(), d.now, true
+		x.next.Status = org.Status(or(string(x.next.Status), string(org.Active)))
+	}
+	d.orgs[f.Slug] = x.next
+	if o, ok := d.next.Orgs[x.next.ID]; ok {
+		x.o = o
+	}
+	x.c.Fields = fieldsBetween(before, d.orgAttrs(x.next))
+	own := len(x.c.Fields) > 0
+	x.domains()
+	d.next.Orgs[x.next.ID] = x.o
+	c := x.c
+	c.do = func(ctx context.Context, tx *db.Tx) error { return x.do(ctx, tx, own) }
+	d.add(c)
+}
+
+func (d *differ) orgAttrs(o org.Org) []attr {
+	parent, tenant := "", ""
+	for slug, above := range d.orgs {
+		if slug != "" && above.ID == o.Parent && o.Parent != "" {
+			parent = slug
+		}
+	}
+	for slug, t := range d.tenants {
+		if t.ID == o.Tenant && o.Tenant != "" {
+			tenant = slug
+		}
+	}
+	return []attr{{"name", o.Name}, {"picture", o.Picture}, {"parent", parent}, {"tenant", tenant}, {"status", string(o.Status)}}
+}
+
+func (x *orgDiff) do(ctx context.Context, tx *db.Tx, own bool) error {
+	if !x.exists {
+		if _, err := org.Create(ctx, tx, x.next, x.now); err != nil {
+			return err
+		}
+	} else if own {
+		if err := org.Update(ctx, tx, x.next, x.now); err != nil {
+			return err
+		}
+	}
+	action := audit.OrgUpdated
+	if !x.exists {
+		action = audit.OrgCreated
+	}
+	if err := x.say(ctx, tx, action, map[string]any{"name": x.next.Name, "fields": names(x.c.Fields)}); err != nil {
+		return err
+	}
+	for _, s := range x.steps {
+		if err := s(ctx, tx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (x *orgDiff) say(ctx context.Context, tx *db.Tx, a audit.Action, detail map[string]any) error {
+	detail["org"] = string(x.next.ID)
+	return x.record(ctx, tx, audit.Event{Action: a, Detail: detail})
+}
+
+// domains claims what the file names, and takes back, if pruning, what it had
+// brought and names no more. A domain that was proved since stays proved.
+func (x *orgDiff) domains() {
+	named := map[string]bool{}
+	for _, f := range x.f.Domains {
+		named[f.Name] = true
+		was, exists := x.was.domains[f.Name]
+		verifies := f.Verified && was.VerifiedAt.IsZero()
+		if !exists {
+			if x.o.Domains == nil {
+				x.o.Domains = map[string]bool{}
+			}
+			x.o.Domains[f.Name] = true
+		}
+		if exists && !verifies {
+			continue
+		}
+		x.c.Fields = append(x.c.Fields, Field{"domains." + f.Name, domainText(exists, was), claimText(f.Verified)})
+		x.steps = append(x.steps, func(ctx context.Context, tx *db.Tx) error { return x.claim(ctx, tx, f.Name, exists, verifies) })
+	}
+	x.o.Domains = maps.Clone(x.o.Domains)
+	for _, name := range inOrder(x.o.Domains) {
+		was, there := x.was.domains[name]
+		if named[name] || there && !x.differ.o.Prune {
+			continue
+		}
+		delete(x.o.Domains, name)
+		if there {
+			x.c.Fields = append(x.c.Fields, Field{"domains." + name, domainText(true, was), ""})
+			x.steps = append(x.steps, func(ctx context.Context, tx *db.Tx) error {
+				if err := org.Disclaim(ctx, tx, x.next.ID, name); err != nil {
+					return err
+				}
+				return x.say(ctx, tx, audit.DomainRemoved, map[string]any{"domain": name})
+			})
+		}
+	}
+}
+
+func domainText(exists bool, d org.Domain) string {
+	if !exists {
+		return ""
+	}
+	return claimText(!d.VerifiedAt.IsZero())
+}
+
+func claimText(verified bool) string {
+	if verified {
+		return "verified"
+	}
+	return "claimed"
+}
+
+func (x *orgDiff) claim(ctx context.Context, tx *db.Tx, name string, exists, verifies bool) error {
+	if !exists {
+		if _, err := org.Claim(ctx, tx, x.next.ID, name, x.now); err != nil {
+			return err
+		}
+		if err := x.say(ctx, tx, audit.DomainClaimed, map[string]any{"domain": name}); err != nil {
+			return err
+		}
+	}
+	if !verifies {
+		return nil
+	}
+	if err := org.Verify(ctx, tx, x.next.ID, name, x.now); errors.Is(err, org.ErrDomainTaken) {
+		return x.taken(name)
+	} else if err != nil {
+		return err
+	}
+	return x.say(ctx, tx, audit.DomainVerified, map[string]any{"domain": name})
+}
+
+// taken says in the file's terms that a domain is another's.
+func (x *orgDiff) taken(name string) error {
+	i := slices.IndexFunc(x.differ.f.Orgs, func(o Org) bool { return o.Slug == x.f.Slug })
+	return &yaml.Mistakes{List: []yaml.Mistake{x.differ.f.mistake(yaml.Index("orgs", i), "%s is verified by another organization", name)}}
+}
+
+// membership brings a user into an organization with the role that the file says.
+// Who joins or rises does so with the user, who is lowered after all users: so that
+// an organization may change hands.
+func (x *userDiff) membership(path string, m Membership) {
+	o := x.orgs[m.Org]
+	x.joins[orgInviteKey(o.ID, x.u.Email)] = true
+	was, exists := x.s.memberships[x.next.ID][o.ID]
+	role := org.Role(m.Role)
+	if !exists {
+		if x.o.Memberships == nil {
+			x.o.Memberships = map[org.ID]bool{}
+		}
+		x.o.Memberships[o.ID] = true
+	}
+	if !x.field("memberships."+m.Org, string(was.Role), string(role)) {
+		return
+	}
+	switch {
+	case !exists:
+		x.steps = append(x.steps, func(ctx context.Context, tx *db.Tx) error {
+			_, made, err := org.Join(ctx, tx, o.ID, x.next.ID, role, x.now)
+			if err == nil && !made {
+				err = errMoved
+			}
+			if err != nil {
+				return err
+			}
+			return x.recordMember(ctx, tx, audit.MemberAdded, o.ID, map[string]any{"role": m.Role})
+		})
+	case was.Role.Below(role):
+		x.steps = append(x.steps, func(ctx context.Context, tx *db.Tx) error { return x.setRole(ctx, tx, path, o, was.Role, role) })
+	default:
+		x.late = append(x.late, func(ctx context.Context, tx *db.Tx) error { return x.setRole(ctx, tx, path, o, was.Role, role) })
+	}
+}
+
+func (x *userDiff) setRole(ctx context.Context, tx *db.Tx, path string, o org.Org, was, role org.Role) error {
+	if err := org.SetRole(ctx, tx, o.ID, x.next.ID, role, x.now); errors.Is(err, org.ErrLastOwner) {
+		return x.ownerless(path, o)
+	} else if err != nil {
+		return err
+	}
+	return x.recordMember(ctx, tx, audit.MemberRoleChanged, o.ID, map[string]any{"role": string(role), "previous_role": string(was)})
+}
+
+// ownerless says in the file's terms that nobody would own an organization.
+func (d *differ) ownerless(path string, o org.Org) error {
+	return &yaml.Mistakes{List: []yaml.Mistake{d.f.mistake(path, "would leave the organization %q without an owner", or(o.Slug, string(o.ID)))}}
+}
+
+func (x *userDiff) recordMember(ctx context.Context, tx *db.Tx, a audit.Action, id org.ID, detail map[string]any) error {
+	detail["org"], detail["email"], detail["name"] = string(id), x.next.Email, x.next.DisplayName
+	return x.record(ctx, tx, audit.Event{Action: a, UserID: x.next.ID, Detail: detail})
+}
+
+// leave prunes the memberships that the file gave the user and names no more.
+func (x *userDiff) leave(path string) {
+	named := map[org.ID]bool{}
+	for _, m := range x.u.Memberships {
+		named[x.orgs[m.Org].ID] = true
+	}
+	x.o.Memberships = maps.Clone(x.o.Memberships)
+	for _, id := range inOrder(x.o.Memberships) {
+		was, there := x.s.memberships[x.next.ID][id]
+		if named[id] || there && !x.differ.o.Prune {
+			continue
+		}
+		delete(x.o.Memberships, id)
+		if !there {
+			continue
+		}
+		o := x.s.orgByID(id)
+		x.leaves[x.next.ID] = append(x.leaves[x.next.ID], id)
+		x.field("memberships."+or(o.Slug, string(id)), string(was.Role), "")
+		x.late = append(x.late, func(ctx context.Context, tx *db.Tx) error {
+			if err := org.Leave(ctx, tx, id, x.next.ID); errors.Is(err, org.ErrLastOwner) {
+				return x.ownerless(path, o)
+			} else if errors.Is(err, db.ErrNotFound) {
+				return nil // gone with its organization
+			} else if err != nil {
+				return err
+			}
+			return x.recordMember(ctx, tx, audit.MemberRemoved, id, map[string]any{"role": string(was.Role)})
+		})
+	}
+}
+
+// ownAccount gives a user who has just got a place in a client an organization of
+// their own, as a sign-up does, where the client's people have accounts.
+func (x *userDiff) ownAccount(ctx context.Context, tx *db.Tx, cl client.Client) error {
+	if !cl.Policy.Accounts {
+		return nil
+	}
+	s, made, err := org.Own(ctx, tx, x.next.ID, cl.Tenant.ID, x.now)
+	if err != nil || !made {
+		return err
+	}
+	return x.recordMember(ctx, tx, audit.OrgCreated, s.OrgID, map[string]any{"own": true})
+}
+
+func orgInviteKey(id org.ID, email string) string { return "org:" + string(id) + " " + email }
+
+// loadOrgs reads the organizations that the file names or owns, with their domains,
+// and the memberships of its users in them.
+func (s *state) loadOrgs(ctx context.Context, tx *db.Tx, f *File) error {
+	s.orgs, s.memberships = map[string]storedOrg{}, map[identity.UserID]map[org.ID]org.Membership{}
+	all, err := orgsByID(ctx, tx, inOrder(s.owned.Orgs))
+	if err != nil {
+		return err
+	}
+	if f != nil {
+		var slugs []string
+		for _, o := range f.Orgs {
+			slugs = append(slugs, o.Slug)
+		}
+		named, err := orgsBySlug(ctx, tx, slugs)
+		if err != nil {
+			return err
+		}
+		all = append(all, named...)
+	}
+	ids := map[org.ID]bool{}
+	for _, o := range all {
+		s.orgs[or(o.Slug, string(o.ID))] = storedOrg{o, map[string]org.Domain{}}
+		ids[o.ID] = true
+	}
+	for slug, o := range s.orgs {
+		claims, err := org.Domains(ctx, tx, o.ID)
+		if err != nil {
+			return err
+		}
+		for _, c := range claims {
+			s.orgs[slug].domains[c.Name] = c
+		}
+	}
+	if s.inTenants, err = tenantOrgs(ctx, tx, inOrder(s.owned.Tenants)); err != nil {
+		return err
+	}
+	members, err := membershipsOf(ctx, tx, inOrder(s.users))
+	for _, m := range members {
+		if !ids[m.OrgID] {
+			continue
+		}
+		if s.memberships[m.UserID] == nil {
+			s.memberships[m.UserID] = map[org.ID]org.Membership{}
+		}
+		s.memberships[m.UserID][m.OrgID] = m
+	}
+	return err
+}
+
+func (s *state) loadOrgInvite(ctx context.Context, tx *db.Tx, id org.ID, email string, now time.Time) error {
+	i, err := pendingToOrg(ctx, tx, id, email, now)
+	if errors.Is(err, db.ErrNotFound) {
+		return nil
+	}
+	if err == nil && i.Status == invite.Pending {
+		s.pending[orgInviteKey(id, email)] = i
+	}
+	return err
+}
+
+func (s *state) orgByID(id org.ID) org.Org {
+	for _, o := range s.orgs {
+		if o.ID == id {
+			return o.Org
+		}
+	}
+	return org.Org{ID: id}
+}
+
+// prunesOrg reports whether an organization of the database is to be deleted.
+func (d *differ) prunesOrg(id org.ID) bool {
+	named := slices.ContainsFunc(d.f.Orgs, func(o Org) bool { return d.orgs[o.Slug].ID == id })
+	return d.o.Prune && !named && d.s.owned.Orgs[id].Made
+}
+
+// pruneOrgs deletes those below others first.
+func (d *differ) pruneOrgs() {
+	var gone []org.Org
+	for _, id := range inOrder(d.next.Orgs) {
+		if slices.ContainsFunc(d.f.Orgs, func(o Org) bool { return d.orgs[o.Slug].ID == id }) {
+			continue
+		}
+		delete(d.next.Orgs, id)
+		if d.prunesOrg(id) {
+			gone = append(gone, d.s.orgByID(id))
+		}
+	}
+	depth := func(o org.Org) (n int) {
+		for o.Parent != "" && n <= len(gone) {
+			o, n = d.s.orgByID(o.Parent), n+1
+		}
+		return n
+	}
+	slices.SortStableFunc(gone, func(a, b org.Org) int { return depth(b) - depth(a) })
+	for _, o := range gone {
+		name := or(o.Slug, string(o.ID))
+		d.remove("org", name, audit.Event{Action: audit.OrgDeleted, Detail: map[string]any{"org": string(o.ID), "name": o.Name}},
+			func(ctx context.Context, tx *db.Tx) error {
+				err := org.Delete(ctx, tx, o.ID)
+				if errors.Is(err, org.ErrHolds) {
+					return &yaml.Mistakes{List: []yaml.Mistake{{File: d.f.name, Msg: "the organization " + name + " cannot be pruned: others, clients or tenants belong to it"}}}
+				}
+				return err
+			})
+	}
+}
