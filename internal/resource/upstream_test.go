@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"sallyport/internal/db"
 	"sallyport/internal/db/dbtest"
 	"sallyport/internal/identity"
+	"sallyport/internal/reference"
 	"sallyport/internal/upstream"
 	"sallyport/internal/yaml"
 )
@@ -275,4 +277,32 @@ users: [{email: jane@example.com, email_verified: true, display_name: Jane Doe}]
 			t.Errorf("%d sets of tokens that nobody wants", n)
 		}
 	})
+}
+
+// The examples of docs/upstreams.md are files that can be applied.
+func TestExamplesOfThePage(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile("../../docs/upstreams.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := reference.Source{
+		Getenv:   func(string) (string, bool) { return "a-secret-of-the-example", true },
+		ReadFile: func(string) ([]byte, error) { return []byte(appleKey), nil },
+	}
+	examples := strings.Split(string(raw), "```yaml\n")[1:]
+	for _, e := range examples {
+		text, _, _ := strings.Cut(e, "```")
+		f, err := Parse("page.yaml", []byte(text), ParseOptions{Secrets: source})
+		if err != nil {
+			t.Errorf("%v in\n%s", err, text)
+			continue
+		}
+		for _, w := range f.Warnings {
+			t.Errorf("%s in\n%s", w, text)
+		}
+	}
+	if len(examples) < len(upstream.Kinds()) {
+		t.Errorf("%d examples", len(examples))
+	}
 }
