@@ -140,6 +140,8 @@ func (w *twins) corpus(t *testing.T) map[string]ask {
 		"PATCH":                {"PATCH", refresh, []string{asJSON}, "{}"},
 		"DELETE":               {"DELETE", verify, nil, ""},
 		"FOO":                  {"FOO", obtain, nil, ""},
+		"foo":                  {"foo", obtain, nil, ""},
+		"post":                 {"post", obtain, []string{asJSON}, "{}"},
 		"HEAD":                 {"HEAD", obtain, nil, ""},
 		"HEAD, logout":         {"HEAD", logout, nil, ""},
 		"OPTIONS obtain":       {"OPTIONS", obtain, nil, ""},

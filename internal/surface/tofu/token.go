@@ -61,9 +61,11 @@ func (a *API) obtain(w http.ResponseWriter, r *http.Request, q request) error {
 	return nil
 }
 
-// closed are the faults of somebody who proved right and may not come in.
+// closed are the faults of somebody who proved right and may not come in, and of a
+// client that nobody comes into by a password.
 var closed = map[fault.Code]bool{
 	fault.NotEnrolled: true, fault.EnrolmentPending: true, fault.EnrolmentSuspended: true, fault.FactorSetupRequired: true,
+	fault.EmailUnverified: true, fault.MethodDisabled: true,
 }
 
 // issue numbers the user of a sign-in and signs its tokens.

@@ -71,14 +71,15 @@ func (a *API) dispatch(w http.ResponseWriter, r *http.Request, v view, q request
 		}
 		q.holder = &held
 	}
-	switch r.Method {
+	method := strings.ToUpper(r.Method) // as Django reads it
+	switch method {
 	case http.MethodPost:
 		return v.post(a, w, r, q)
 	case http.MethodOptions:
 		write(w, r, http.StatusOK, v.metadata())
 		return nil
 	}
-	return refuse(http.StatusMethodNotAllowed, fmt.Sprintf("Method \"%s\" not allowed.", strings.ToUpper(r.Method)), "")
+	return refuse(http.StatusMethodNotAllowed, fmt.Sprintf("Method \"%s\" not allowed.", method), "")
 }
 
 // on reports whether there is such a view: the surface has a client, and the view
