@@ -54,7 +54,7 @@ type Config struct {
 	MetricsListen  string // host:port, or "" for the main listener
 	// HackPrivate is where HackIllinois' sibling services ask: host:port, or "" for nowhere.
 	HackPrivate string
-	Log            Log
+	Log         Log
 
 	// Source names where the settings were read, for messages.
 	Source string
