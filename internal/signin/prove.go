@@ -115,7 +115,13 @@ func (c *Core) prove(ctx context.Context, tx *db.Tx, u identity.User, email stri
 
 // evict ends every way in that somebody may have made for themselves before the
 // owner of the address came.
+//
+// What signs in goes before what it signed in: a sign-in that is under way holds
+// its credential until it is complete, and so its session is there to be ended.
 func (c *Core) evict(ctx context.Context, tx *db.Tx, u identity.User, k keep, v Visitor) error {
+	if err := onetime.EndAll(ctx, tx, u.ID, onetime.NewPasskey); err != nil {
+		return err
+	}
 	gone, err := identity.UnlinkAll(ctx, tx, u.ID, k.issuer, k.subject)
 	if err != nil {
 		return err

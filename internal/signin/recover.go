@@ -249,7 +249,7 @@ func (c *Core) endEverything(ctx context.Context, tx *db.Tx, u identity.User, v 
 	if err := totp.Cancel(ctx, tx, u.ID); err != nil {
 		return err
 	}
-	if err := onetime.EndAll(ctx, tx, u.ID, onetime.Reset, onetime.MagicLink, onetime.Challenge); err != nil {
+	if err := onetime.EndAll(ctx, tx, u.ID, onetime.Reset, onetime.MagicLink, onetime.Challenge, onetime.NewPasskey); err != nil {
 		return err
 	}
 	if ended == 0 {

@@ -10,6 +10,7 @@ import (
 	"sallyport/internal/db/dbtest"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
+	"sallyport/internal/onetime"
 	"sallyport/internal/rig"
 	"sallyport/internal/session"
 	"sallyport/internal/signin"
@@ -135,7 +136,12 @@ func TestTrustedUpstreamEvictsWhoTookTheAddressBefore(t *testing.T) {
 		tr := travel(t, d, nil)
 		thief := unverified(t, tr.r, tr.app, jane.Email)
 		tr.r.Write(func(ctx context.Context, tx *db.Tx) error {
-			return identity.AddLink(ctx, tx, identity.Link{Issuer: "https://elsewhere.example", Subject: "x", UserID: thief.User.ID, Upstream: "elsewhere", CreatedAt: tr.r.Now()})
+			err := identity.AddLink(ctx, tx, identity.Link{Issuer: "https://elsewhere.example", Subject: "x", UserID: thief.User.ID, Upstream: "elsewhere", CreatedAt: tr.r.Now()})
+			if err != nil {
+				return err
+			}
+			_, err = onetime.Create(ctx, tx, onetime.Secret{Purpose: onetime.NewPasskey, UserID: thief.User.ID, ExpiresAt: tr.r.Now().Add(60e9)}, tr.r.Now())
+			return err
 		})
 		owner := tr.in(jane.ID)
 		if owner.User.ID != thief.User.ID || owner.User.HasPassword() || !owner.User.EmailVerified {
@@ -146,6 +152,9 @@ func TestTrustedUpstreamEvictsWhoTookTheAddressBefore(t *testing.T) {
 		wantFault(t, "the thief's password", err, fault.CredentialsInvalid)
 		if l := links(t, tr.r, owner.User.ID); l != "corp/"+jane.ID {
 			t.Errorf("links %s", l)
+		}
+		if n := count(t, tr.r, "onetime_secrets WHERE user_id = $1 AND purpose = 'new_passkey'", owner.User.ID); n != 0 {
+			t.Error("a passkey that the thief began can still be added")
 		}
 		if n := count(t, tr.r, "sessions WHERE id = $1", owner.SessionID); n != 1 {
 			t.Error("the owner's own session ended too")

@@ -126,6 +126,32 @@ func TestEvictedUpstreamAccountDoesNotSlipIn(t *testing.T) {
 	})
 }
 
+// The same with the thief's password.
+func TestEvictedPasswordDoesNotSlipIn(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		tr := travel(t, d, nil)
+		unverified(t, tr.r, tr.app, jane.Email)
+		back := tr.answer(tr.begin(nil).Location, jane.ID, false)
+		var wg sync.WaitGroup
+		for range 15 {
+			wg.Go(func() {
+				_, err := tr.r.SignIn.Password(context.Background(), signin.PasswordIn{ClientID: tr.app.ID, Email: jane.Email, Password: plain, Visitor: visitor})
+				if err != nil && !fault.Is(err, fault.CredentialsInvalid) {
+					t.Error(err)
+				}
+			})
+		}
+		out, err := tr.finish(back)
+		if err != nil || out.Outcome.SignedIn == nil {
+			t.Fatalf("the owner: %+v, %v", out.Outcome, err)
+		}
+		wg.Wait()
+		if n := count(t, tr.r, "sessions WHERE id <> $1", out.Outcome.SignedIn.SessionID); n != 0 {
+			t.Errorf("%d sessions of the thief live on", n)
+		}
+	})
+}
+
 func TestHandleIsRedeemedOnce(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		tr := travel(t, d, nil)
