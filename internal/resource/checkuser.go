@@ -50,6 +50,7 @@ func (c *checker) enrolment(path string, e *Enrolment, enrolled map[string]strin
 		return
 	}
 	c.unique(path+".client", e.Client, enrolled)
+	c.alias(path+".alias", e)
 	if e.Roles == nil {
 		return
 	}

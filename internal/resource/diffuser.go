@@ -58,6 +58,7 @@ func (d *differ) user(path string, u *User) {
 	x.totp()
 	for i := range u.Enrolments {
 		x.enrolment(&u.Enrolments[i])
+		x.alias(yaml.Index(path+".enrolments", i)+".alias", &u.Enrolments[i])
 	}
 	for i := range u.Memberships {
 		x.membership(yaml.Index(path+".memberships", i), u.Memberships[i])

@@ -141,11 +141,13 @@ type User struct {
 
 // Enrolment is a user's place in a client. Roles and Status that are left out
 // are the client's default roles and active for a new one, and stay as they are
-// for one that is there.
+// for one that is there. Alias is the id by which the client knows the user, where
+// that is not ours: it came from another system with them, and never changes.
 type Enrolment struct {
 	Client string    `yaml:"client"`
 	Roles  *[]string `yaml:"roles,omitempty"`
 	Status string    `yaml:"status,omitempty"`
+	Alias  string    `yaml:"alias,omitempty"`
 }
 
 // Invite is an invitation to a client, or with Org to an organization; Role left

@@ -42,7 +42,7 @@ func Parse(name string, data []byte, o ParseOptions) (*File, error) {
 	}
 	doc, err := yaml.Decode(name, data, f)
 	f.doc = doc
-	c := &checker{doc: doc, file: f, o: o, unread: map[string]bool{}, clients: map[string]*Client{}, tenants: map[string]*Tenant{}, orgs: map[string]*Org{}, brokers: map[string]upstream.Kind{}, bound: map[string]string{}}
+	c := &checker{doc: doc, file: f, o: o, unread: map[string]bool{}, clients: map[string]*Client{}, tenants: map[string]*Tenant{}, orgs: map[string]*Org{}, brokers: map[string]upstream.Kind{}, bound: map[string]string{}, aliases: map[string]map[string]string{}}
 	if list, ok := errors.AsType[*yaml.Mistakes](err); ok {
 		for _, m := range list.List {
 			if m.Path == "" {
@@ -70,6 +70,7 @@ type checker struct {
 	orgs    map[string]*Org
 	brokers map[string]upstream.Kind // the upstreams, by key
 	bound   map[string]string        // the surface that a client is bound to, by the client's key
+	aliases map[string]map[string]string
 }
 
 func (c *checker) all() {

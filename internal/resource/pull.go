@@ -144,7 +144,7 @@ func (p *puller) user(is identity.User, o ownedUser) User {
 	}
 	for _, cl := range p.s.clients {
 		if e, there := p.s.enrolments[is.ID][cl.ID]; there && cl.Source == client.Operator {
-			one := Enrolment{Client: fileKey(cl), Status: string(e.Status)}
+			one := Enrolment{Client: fileKey(cl), Status: string(e.Status), Alias: p.s.aliases[cl.ID][is.ID]}
 			if !slices.ContainsFunc(e.Roles, func(r string) bool { return !slices.Contains(cl.Policy.Roles.Available, r) }) {
 				one.Roles = new(nonNil(e.Roles))
 			}

@@ -35,6 +35,7 @@ type state struct {
 	people     map[string]person // by the address the file has
 	users      map[identity.UserID]person
 	enrolments map[identity.UserID]map[client.ID]client.Enrolment
+	aliases    map[client.ID]map[identity.UserID]string
 	totp       map[identity.UserID]string
 	pending    map[string]invite.Invite // by inviteKey
 	made       map[string]invite.Invite // by id, those the file made
@@ -143,7 +144,7 @@ func (s *state) loadUsers(ctx context.Context, tx *db.Tx, f *File) error {
 			s.enrolments[id][e.ClientID] = e
 		}
 	}
-	return nil
+	return s.loadAliases(ctx, tx, ids)
 }
 
 // addresses are all that f names, sorted, each once.
