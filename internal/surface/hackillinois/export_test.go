@@ -14,3 +14,6 @@ func Statuses(c fault.Code) map[string][]int {
 	}
 	return all
 }
+
+// ForAtob is forAtob.
+func ForAtob(text []byte) []byte { return forAtob(text) }

@@ -158,7 +158,7 @@ func (a *API) verify(r *http.Request, raw string) (presented, error) {
 		return p, &fault.Error{Code: fault.Unauthenticated, Err: err}
 	}
 	if p.TokenID == "" {
-		if now.Before(s.LegacyUntil) && p.Session == "" && p.Act == nil {
+		if now.Before(s.LegacyUntil) && p.Session == "" && p.Act == nil && a.signedBefore(t) {
 			return p, nil
 		}
 		return p, fault.New(fault.Unauthenticated)
@@ -174,4 +174,10 @@ func (a *API) verify(r *http.Request, raw string) (presented, error) {
 		err = fault.New(fault.Unauthenticated)
 	}
 	return p, err
+}
+
+// signedBefore reports whether a token can be the original's: where the secret has
+// changed since, it is signed with the one before.
+func (a *API) signedBefore(t token.JWT) bool {
+	return t.Key.State == jwks.Retired || len(a.Keys.Shared(t.Key.ClientID)) == 1
 }

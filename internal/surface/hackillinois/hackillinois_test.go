@@ -2,6 +2,7 @@ package hackillinois_test
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"strconv"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"sallyport/internal/db/dbtest"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
+	"sallyport/internal/rig"
 	"sallyport/internal/surface/hackillinois"
 	"sallyport/internal/upstream/upstreamtest"
 	"sallyport/internal/wire/transcript"
@@ -25,6 +27,9 @@ func stage(t *testing.T, d *db.DB) transcript.Stage {
 		"client": string(s.client.ID),
 		"admin":  s.admin(), "stan": s.login("google", "908290138109283982388"), "jane": s.login("github", ""),
 	}
+	// A token as the original made them (contract §2.1), by the secret that was
+	// taken over.
+	vars["legacy"] = forgeHS256(fmt.Sprintf(`{"email":"jane@gmail.com","exp":%d,"id":"github6892396","roles":["User","Staff"]}`, rig.Start.Add(24*time.Hour).Unix()), tokenSecret)
 	for name, fake := range s.fakes {
 		vars[name] = fake.Upstream(name).Settings.BaseURL
 	}

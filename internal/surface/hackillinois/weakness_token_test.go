@@ -135,6 +135,7 @@ func TestW07TokensCanBeRevoked(t *testing.T) {
 		refused(t, "no jti, and no date", s.get("/auth/roles/", legacy))
 		s.settings.LegacyUntil = s.rig.Now().Add(168 * time.Hour)
 		want(t, "until the date", s.get("/auth/roles/", legacy), 200, janesRoles)
+		refused(t, "by the secret that the original never had", s.get("/auth/roles/", forgeHS256(changed(t, legacy, nil), tokenSecret)))
 		refused(t, "with a role that only the token says", s.get("/auth/roles/list/", legacy))
 		renewed := s.tokenOf(s.get("/auth/token/refresh/", legacy))
 		want(t, "what it was renewed to", s.get("/auth/roles/", renewed), 200, janesRoles)
