@@ -161,7 +161,7 @@ func (s *stage) wantSurfaces() {
 		HackIllinois: &HackIllinois{Client: string(s.byKey("hack")), Upstreams: HackUpstreams{GitHub: "gh", LinkedIn: "linkedin"},
 			Login: "brokered", PassThrough: []string{"linkedin"}, Impersonation: new(false), LinkedIn: "legacy",
 			LegacyTokensUntil: "2026-12-31", StaffDomain: "hackillinois.org", Admins: []string{"systems@hackillinois.org"},
-			GrantBy: []string{"github"}, HostedDomain: "example.com", DropGrants: new(false), RenewFor: client.Duration(60 * 24 * time.Hour), AnyRole: true},
+			GrantBy: []string{"github"}, HostedDomain: "example.com", DropGrants: new(false), RenewFor: client.Duration(60 * 24 * time.Hour), AnyRole: true, Services: []string{"demo"}},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("surfaces: got %s, want %s", marshal(got), marshal(want))

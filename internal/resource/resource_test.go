@@ -387,5 +387,5 @@ surfaces:
          return_to: https://tofu.example.com/bye}
   hackillinois: {client: hack, upstreams: {github: gh}, login: brokered, pass_through: [linkedin], impersonation: false, linkedin: legacy,
                  legacy_tokens_until: "2026-12-31", staff_domain: hackillinois.org, admins: [systems@hackillinois.org],
-                 grant_by: [github], hosted_domain: example.com, drop_grants: false, renew_for: 60d, any_role: true}
+                 grant_by: [github], hosted_domain: example.com, drop_grants: false, renew_for: 60d, any_role: true, services: [demo]}
 `
