@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"errors"
 
 	"sallyport/internal/audit"
 	"sallyport/internal/client"
@@ -52,8 +53,10 @@ func (c *Core) revokeRefresh(ctx context.Context, tx *db.Tx, cl client.Client, i
 		return nil
 	}
 	h, err := heldByFamily(ctx, tx, id, c.Now())
-	if err != nil {
-		return notFoundIsZero(err)
+	if errors.Is(err, db.ErrNotFound) {
+		return c.revokeSignIn(ctx, tx, cl, in)
+	} else if err != nil {
+		return err
 	}
 	g := h.grant.Grant
 	if g.ClientID != cl.ID {
@@ -63,6 +66,27 @@ func (c *Core) revokeRefresh(ctx context.Context, tx *db.Tx, cl client.Client, i
 		return err
 	}
 	return audit.Record(ctx, tx, c.Now(), grantEvent(audit.RefreshRevoked, g, in.Visitor))
+}
+
+// revokeSignIn ends a family that began with a sign-in by one of our other APIs,
+// for those whose clients sign out here (contract accountmaker §3).
+func (c *Core) revokeSignIn(ctx context.Context, tx *db.Tx, cl client.Client, in RevokeIn) error {
+	found, err := token.Find(ctx, tx, c.Key, in.Token, c.Now(), 0)
+	f := found.Family
+	switch {
+	case errors.Is(err, token.ErrUnknown), f.GrantID != "":
+		return nil
+	case err != nil && !errors.Is(err, token.ErrReused):
+		return err
+	case f.ClientID != cl.ID:
+		return notYours(f.ClientID)
+	}
+	if n, err := token.End(ctx, tx, f.ID); err != nil || n == 0 {
+		return err
+	}
+	return audit.Record(ctx, tx, c.Now(), audit.Event{
+		Actor: audit.Service(cl.ID), Action: audit.RefreshRevoked, ClientID: cl.ID, UserID: f.UserID, IP: in.Visitor.IP, RequestID: in.Visitor.RequestID,
+	})
 }
 
 func notYours(id client.ID) error {

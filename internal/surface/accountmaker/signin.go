@@ -171,6 +171,26 @@ func (a *API) refresh(w http.ResponseWriter, r *http.Request, c *call) {
 	wire.WriteJSON(w, http.StatusOK, t)
 }
 
+// RefreshGrant is POST /oauth2/token with a refresh token of a sign-in (contract
+// §7), whose client has proved itself; false if it is no such token.
+func (a *API) RefreshGrant(w http.ResponseWriter, r *http.Request, id client.ID, raw string) bool {
+	cl, err := a.SignIn.ClientBy(r.Context(), signin.ClientRef{Refresh: raw})
+	if err != nil || !cl.Policy.Accounts || cl.ID != id {
+		return false // the provider says what is wrong
+	}
+	out, err := a.SignIn.Refresh(r.Context(), signin.RefreshIn{ClientID: id, Token: raw, Visitor: visitor(r)})
+	var t tokens
+	if err == nil {
+		t, err = a.tokens(r.Context(), out)
+	}
+	if err != nil {
+		return false
+	}
+	w.Header().Set("Pragma", "no-cache")
+	wire.WriteJSON(w, http.StatusOK, t)
+	return true
+}
+
 // failRefresh says why a refresh was refused. Whatever ended the sign-in is 401,
 // by which clients know that it is over; anything else leaves it alone.
 func (a *API) failRefresh(w http.ResponseWriter, r *http.Request, err error) {

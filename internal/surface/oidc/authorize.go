@@ -46,7 +46,7 @@ func (a *API) getAuthorize(w http.ResponseWriter, r *http.Request) {
 		a.Connect(w, r)
 		return
 	}
-	a.authorize(w, r, oauth.AuthorizeIn{Params: oauth.Params(vals), Cookie: wire.Cookie(r, a.Cookie)})
+	a.authorize(w, r, oauth.AuthorizeIn{Params: spelt(oauth.Params(vals)), Cookie: wire.Cookie(r, a.Cookie)})
 }
 
 // postAuthorize is the same by a form, which brings no cookie along from another
@@ -57,7 +57,7 @@ func (a *API) postAuthorize(w http.ResponseWriter, r *http.Request) {
 		a.refusePage(w, r, err)
 		return
 	}
-	a.authorize(w, r, oauth.AuthorizeIn{Params: p, Park: true})
+	a.authorize(w, r, oauth.AuthorizeIn{Params: spelt(p), Park: true})
 }
 
 func (a *API) authorize(w http.ResponseWriter, r *http.Request, in oauth.AuthorizeIn) {

@@ -28,7 +28,7 @@ func (a *API) clientAuth(r *http.Request, p oauth.Params) (oauth.ClientAuth, err
 		if err1 != nil || err2 != nil {
 			return in, &oauth.Error{Code: oauth.InvalidClient, Description: "the credentials are not form-encoded"}
 		}
-		if in.ID != "" && in.ID != id {
+		if id = storedID(id); in.ID != "" && in.ID != id {
 			return in, badRequest("two client ids are given")
 		}
 		in.ID, in.Secret = id, plain

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"sallyport/internal/client"
 	"sallyport/internal/jwks"
 	"sallyport/internal/oauth"
 	"sallyport/internal/token"
@@ -38,6 +39,9 @@ type API struct {
 	// Connect takes authorization requests that name the upstream to sign in at
 	// (contract accountmaker §7); nil leaves the choice to the person.
 	Connect http.HandlerFunc
+	// Refresh takes refresh tokens that are no grant's, of a client that has proved
+	// itself, and reports whether it has answered (contract accountmaker §7).
+	Refresh func(w http.ResponseWriter, r *http.Request, id client.ID, raw string) bool
 }
 
 // Routes lists every route of the surface; there are no others.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"sallyport/internal/identity"
 	"sallyport/internal/oauth"
 	"sallyport/internal/wire"
 )
@@ -38,7 +39,23 @@ func (a *API) params(w http.ResponseWriter, r *http.Request) (oauth.Params, erro
 	if err != nil {
 		return nil, err
 	}
-	return p, checkParams(p)
+	return spelt(p), checkParams(p)
+}
+
+// spelt writes a client id as it is stored where it is written as AccountMaker's
+// clients know it (contract accountmaker §1.1): the provider is theirs, too.
+func spelt(p oauth.Params) oauth.Params {
+	if given := p["client_id"]; len(given) == 1 {
+		p["client_id"] = []string{storedID(given[0])}
+	}
+	return p
+}
+
+func storedID(given string) string {
+	if id, ok := identity.FromKSUID("cid", given); ok {
+		return id
+	}
+	return given
 }
 
 // queryParams are the parameters in the query of a request.
@@ -47,7 +64,7 @@ func queryParams(r *http.Request) (oauth.Params, error) {
 	if err != nil {
 		return nil, badRequest("the query is not form-encoded")
 	}
-	return oauth.Params(vals), checkParams(oauth.Params(vals))
+	return spelt(oauth.Params(vals)), checkParams(oauth.Params(vals))
 }
 
 func formParams(w http.ResponseWriter, r *http.Request) (oauth.Params, error) {

@@ -1,9 +1,11 @@
 package oidc
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 
+	"sallyport/internal/client"
 	"sallyport/internal/oauth"
 	"sallyport/internal/wire"
 )
@@ -57,6 +59,9 @@ func (a *API) token(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	i, err := a.OAuth.Token(r.Context(), in)
+	if p.Get("grant_type") == client.GrantRefresh && a.Refresh != nil && refusedGrant(err) && a.Refresh(w, r, client.ID(in.Auth.ID), p.Get("refresh_token")) {
+		return
+	}
 	if err != nil {
 		a.fail(w, r, err)
 		return
@@ -71,6 +76,12 @@ func (a *API) token(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Pragma", "no-cache")
 	wire.WriteJSON(w, http.StatusOK, out)
+}
+
+// refusedGrant reports whether a client was proved and its refresh token was not.
+func refusedGrant(err error) bool {
+	e, ok := errors.AsType[*oauth.Error](err)
+	return ok && e.Code == oauth.InvalidGrant
 }
 
 // tokens makes the tokens of what was granted.
