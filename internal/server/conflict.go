@@ -39,6 +39,10 @@ func conflicts(sets []surface) []conflict {
 				lost := false
 				for _, by := range earlier.routes {
 					both, whole := overlap(by.Pattern, r.Pattern)
+					if both && later.lent == earlier.name && by.Pattern == r.Pattern {
+						lost = true
+						break
+					}
 					if both && (by.Method == r.Method || by.Method == http.MethodGet && r.Method == http.MethodHead) {
 						all, lost = note(all, conflict{later.name, r.Pattern, earlier.name, by.Pattern, []string{r.Method}, whole}), lost || whole
 					}

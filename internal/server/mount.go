@@ -35,6 +35,9 @@ type surface struct {
 	// with names the surfaces that come along where this one is mounted by
 	// itself, because its contract has their pages.
 	with []string
+	// lent names the surface some of whose routes this one has, too, for mounts
+	// that the other is not on: which of the two answers is all the same.
+	lent string
 }
 
 // mounts finds the surface of a request by its host, then by the first segment

@@ -83,7 +83,7 @@ func (s *Server) surfaces(c cores, inbox *dev.Inbox) ([]surface, error) {
 		{name: "accountmaker", routes: am.Routes(), notFound: am.NotFound, notAllowed: am.MethodNotAllowed, crash: am.Crash, with: []string{"oidc", "pages"}},
 		{name: "hackillinois", routes: hack.Routes(), alone: hack.Alone(), whole: true, notFound: hack.NotFound, notAllowed: hack.MethodNotAllowed, crash: hack.Crash},
 		{name: "tofu", routes: tf.Routes(), whole: true, notFound: tf.NotFound, notAllowed: tf.MethodNotAllowed, crash: tf.Crash},
-		{name: "pages", routes: pg.Routes(), notFound: pg.NotFound, notAllowed: pg.MethodNotAllowed, crash: pg.Crash, own: true},
+		{name: "pages", routes: slices.Concat(pg.Routes(), km.UpstreamRoutes()), lent: "keymaster", notFound: pg.NotFound, notAllowed: pg.MethodNotAllowed, crash: pg.Crash, own: true},
 	}
 	if inbox != nil {
 		d := &dev.Dev{Inbox: inbox}

@@ -56,7 +56,7 @@ func (a *API) Routes() []wire.Route {
 		{Method: "POST", Pattern: "/oauth/invite-accept", Handler: a.oauthInviteAccept},
 	})
 	routes = append(routes, wire.Route{Method: "GET", Pattern: "/auth/magic-link/verify", Handler: a.magicLinkVerify})
-	routes = append(routes, a.upstreamRoutes()...)
+	routes = append(routes, a.UpstreamRoutes()...)
 	routes = append(routes, a.accountRoutes()...)
 	routes = append(routes, a.adminRoutes()...)
 	routes = append(routes, public.Routes([]wire.Route{

@@ -20,10 +20,11 @@ import (
 // to the browser that began it (contract §3.1).
 const UpstreamCookie = "km_oauth"
 
-// upstreamRoutes are sign-in by an upstream (contract §3), which goes by
-// redirects: start, the provider, callback. They are on every mount, and each
-// mount has one callback for each upstream, which the operator registers there.
-func (a *API) upstreamRoutes() []wire.Route {
+// UpstreamRoutes are sign-in by an upstream (contract §3), which goes by
+// redirects: start, the provider, callback. They are on every mount that has the
+// pages, whether or not it has the rest of this API, and each mount has one
+// callback for each upstream, which the operator registers there.
+func (a *API) UpstreamRoutes() []wire.Route {
 	return []wire.Route{
 		{Method: "GET", Pattern: "/oauth/{provider}/start", Handler: a.oauthStart},
 		{Method: "GET", Pattern: "/oauth/{provider}/callback", Handler: a.oauthCallback},
