@@ -48,6 +48,18 @@ func (u User) HasPassword() bool {
 	return u.PasswordHash != "" && !strings.HasPrefix(u.PasswordHash, "!")
 }
 
+// Called is what to call the user on a page of theirs: the address, or the name of
+// one who has none.
+func (u User) Called() string {
+	switch {
+	case u.Email != "":
+		return u.Email
+	case u.DisplayName != "":
+		return u.DisplayName
+	}
+	return string(u.ID)
+}
+
 // MaxEmail is the greatest length of an address in octets (RFC 5321 §4.5.3.1.3
 // less the angle brackets).
 const MaxEmail = 254

@@ -246,3 +246,17 @@ func TestSearchFindsAddressAndName(t *testing.T) {
 		})
 	})
 }
+
+func TestUserIsCalledByWhatThereIs(t *testing.T) {
+	u := identity.User{ID: "1", Email: "jane@example.com", DisplayName: "Jane"}
+	for _, want := range []string{"jane@example.com", "Jane", "1"} {
+		if got := u.Called(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		if u.Email != "" {
+			u.Email = ""
+		} else {
+			u.DisplayName = ""
+		}
+	}
+}

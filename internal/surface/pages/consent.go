@@ -96,7 +96,7 @@ func (p *Pages) postConsent(w http.ResponseWriter, r *http.Request, in *wire.Par
 func consentOf(t target, at oauth.PendingRequest) consentData {
 	cl, r := at.Client, at.Request
 	d := consentData{
-		target: t, Name: nameOf(cl), Email: at.User.Email, Unchecked: cl.Source != client.Operator,
+		target: t, Name: nameOf(cl), Email: at.User.Called(), Unchecked: cl.Source != client.Operator,
 		Origin: originOf(cl, r.RedirectURI), Returns: whither(r.RedirectURI), Links: linksOf(cl),
 	}
 	elsewhere := slices.DeleteFunc(slices.Clone(r.Resources), func(s string) bool { return s == r.Issuer })

@@ -72,7 +72,7 @@ func (p *Pages) askAboutDevice(w http.ResponseWriter, r *http.Request, t target)
 func questionOf(t target, at oauth.DevicePrompt) deviceData {
 	elsewhere := slices.DeleteFunc(slices.Clone(at.Request.Resources), func(s string) bool { return s == at.Request.Issuer })
 	return deviceData{
-		target: t, Code: at.UserCode, Name: nameOf(at.Client), Email: at.User.Email, Origin: stranger(at.Client), Elsewhere: at.Elsewhere,
+		target: t, Code: at.UserCode, Name: nameOf(at.Client), Email: at.User.Called(), Origin: stranger(at.Client), Elsewhere: at.Elsewhere,
 		Asks: asksOf(at.Request.Scope, nil, elsewhere),
 	}
 }

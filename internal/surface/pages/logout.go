@@ -27,7 +27,7 @@ func (p *Pages) logout(w http.ResponseWriter, r *http.Request) {
 	default:
 		p.show(w, r, http.StatusOK, pageLogout, view{
 			Title: "Do you want to sign out?", client: out.Client, bind: []string{wire.Cookie(r, p.Flow.Cookie), handle},
-			Data: logoutData{Request: handle, Email: out.User.Email, Asking: out.Client.Name},
+			Data: logoutData{Request: handle, Email: out.User.Called(), Asking: out.Client.Name},
 		})
 	}
 }

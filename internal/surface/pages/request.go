@@ -23,7 +23,7 @@ import (
 // somebody who is signed in already.
 func expected(at oauth.PendingRequest) (email, notice string) {
 	if at.User.ID != "" {
-		return at.User.Email, "You are signed in as " + at.User.Email + ". Please sign in once more to go on."
+		return at.User.Email, "You are signed in as " + at.User.Called() + ". Please sign in once more to go on."
 	}
 	// Whatever the application says: only an address is filled in.
 	email, err := identity.NormalizeEmail(at.Request.LoginHint)
