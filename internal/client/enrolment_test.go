@@ -169,3 +169,31 @@ func TestTenantPolicyBindsItsClients(t *testing.T) {
 		}
 	})
 }
+
+// An upstream account may come without an address, and its user is there like any
+// other.
+func TestUsersWithoutAnAddressHaveAPlace(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		app := application(t, d)
+		u := place(t, d, "", app, "user")
+		place(t, d, "jane@example.com", app, "user")
+		write(t, d, func(ctx context.Context, tx *db.Tx) error {
+			s, err := client.StandingOf(ctx, tx, u, app)
+			if s.User.ID != u || s.User.Email != "" || s.User.EmailVerified || s.Enrolment != client.Active {
+				t.Errorf("standing %+v", s)
+			}
+			for search, want := range map[string]int{"": 2, "jane@": 1, "nobody": 0} {
+				all, total, errAll := client.Enrolled(ctx, tx, app, "", search, 10, 0)
+				if len(all) != want || total != want {
+					t.Errorf("%q: %d of %d, want %d", search, len(all), total, want)
+				}
+				err = errors.Join(err, errAll)
+			}
+			all, total, errList := identity.List(ctx, tx, "", 10, 0)
+			if len(all) != 2 || total != 2 {
+				t.Errorf("listed %d of %d", len(all), total)
+			}
+			return errors.Join(err, errList)
+		})
+	})
+}
