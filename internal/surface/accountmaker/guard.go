@@ -195,9 +195,15 @@ var scanners = []string{
 }
 
 // looks reports whether a request only looks: HEAD, a browser that fetches ahead,
-// or a program that is known to open links of mails before people do.
+// or a program that is known to open links of mails before people do. What a
+// page's script asks for is no such link, whatever browser runs it.
 func looks(r *http.Request) bool {
+	if r.Method == http.MethodHead || wire.Prefetch(r) {
+		return true
+	}
+	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" && mode != "navigate" {
+		return false
+	}
 	agent := strings.ToLower(r.UserAgent())
-	return r.Method == http.MethodHead || wire.Prefetch(r) ||
-		slices.ContainsFunc(scanners, func(word string) bool { return strings.Contains(agent, word) })
+	return slices.ContainsFunc(scanners, func(word string) bool { return strings.Contains(agent, word) })
 }
