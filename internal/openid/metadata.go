@@ -38,23 +38,24 @@ type parsed struct {
 }
 
 // document reads a published document by way of the cache and hands it to parse,
-// unless these very bytes were parsed before. One that does not parse is read
-// anew: what is kept may be of a bad moment of the publisher's.
-func document[T any](ctx context.Context, a *Asker, address string, f outbound.Fetch, parse func([]byte) (T, error)) (T, error) {
+// unless these very bytes were parsed before for the same use. One that does not
+// parse is read anew: what is kept may be of a bad moment of the publisher's.
+func document[T any](ctx context.Context, a *Asker, address, use string, f outbound.Fetch, parse func([]byte) (T, error)) (T, error) {
 	var none T
+	at := address + " " + use
 	for {
 		body, err := a.docs.Get(ctx, address, f)
 		if err != nil {
 			return none, unread(err)
 		}
-		if last, ok := a.read.Load(address); ok && bytes.Equal(last.(parsed).body, body) {
+		if last, ok := a.read.Load(at); ok && bytes.Equal(last.(parsed).body, body) {
 			if what, ok := last.(parsed).what.(T); ok {
 				return what, nil
 			}
 		}
 		what, err := parse(body)
 		if err == nil {
-			a.read.Store(address, parsed{body, what})
+			a.read.Store(at, parsed{body, what})
 			return what, nil
 		}
 		if f.Fresh {
@@ -79,10 +80,13 @@ func unread(err error) error {
 }
 
 // Issuer is whom metadata are asked of. Is tells whether the issuer that they
-// name is the right one; At is where an endpoint that they name is called.
+// name is the right one; At is where an endpoint that they name is called. Use is
+// another for all whose Is or At differ, because what is made of a document is
+// kept.
 type Issuer struct {
 	Name    string
 	Address string // of the metadata
+	Use     string
 	Is      func(issuer string) bool
 	At      func(endpoint string) string
 }
@@ -90,44 +94,35 @@ type Issuer struct {
 // Metadata returns what an issuer publishes. An issuer that calls itself something
 // else is an impostor's (OpenID Connect Discovery §4.3).
 func (a *Asker) Metadata(ctx context.Context, i Issuer) (Metadata, error) {
-	m, err := document(ctx, a, i.Address, outbound.Fetch{MaxBytes: maxMetadata, Accept: "application/json"}, func(body []byte) (Metadata, error) {
-		var m Metadata
-		if err := json.Unmarshal(body, &m); err != nil {
-			return m, Fail(ErrLies, "metadata of %s: %d bytes that are not the JSON expected", i.Name, len(body))
-		}
-		return m, i.check(m)
-	})
-	if err == nil {
-		err = i.check(m) // where somebody else's expectation has read them
+	return document(ctx, a, i.Address, i.Use, outbound.Fetch{MaxBytes: maxMetadata, Accept: "application/json"}, i.judge)
+}
+
+// judge reads metadata and refuses those that cannot be the issuer's.
+func (i Issuer) judge(body []byte) (Metadata, error) {
+	var m Metadata
+	if err := json.Unmarshal(body, &m); err != nil {
+		return m, Fail(ErrLies, "metadata of %s: %d bytes that are not the JSON expected", i.Name, len(body))
 	}
-	if err != nil {
-		return Metadata{}, err
-	}
-	for _, at := range []*string{&m.Authorization, &m.Token, &m.Userinfo, &m.Keys, &m.EndSession} {
-		*at = i.At(*at)
+	if !i.Is(m.Issuer) {
+		return m, Fail(ErrLies, "metadata of %s are another issuer's", i.Name)
 	}
 	for _, one := range []struct {
-		name, at string
+		name     string
+		at       *string
 		optional bool
 	}{
-		{"authorization_endpoint", m.Authorization, false}, {"token_endpoint", m.Token, false}, {"jwks_uri", m.Keys, false},
-		{"userinfo_endpoint", m.Userinfo, true}, {"end_session_endpoint", m.EndSession, true},
+		{"authorization_endpoint", &m.Authorization, false}, {"token_endpoint", &m.Token, false}, {"jwks_uri", &m.Keys, false},
+		{"userinfo_endpoint", &m.Userinfo, true}, {"end_session_endpoint", &m.EndSession, true},
 	} {
-		if one.optional && one.at == "" {
+		if one.optional && *one.at == "" {
 			continue
 		}
-		if _, err := outbound.CheckURL(one.at, Everywhere); err != nil {
-			return Metadata{}, Fail(ErrLies, "metadata of %s: %s: %v", i.Name, one.name, err)
+		*one.at = i.At(*one.at)
+		if _, err := outbound.CheckURL(*one.at, Everywhere); err != nil {
+			return m, Fail(ErrLies, "metadata of %s: %s: %v", i.Name, one.name, err)
 		}
 	}
 	return m, nil
-}
-
-func (i Issuer) check(m Metadata) error {
-	if !i.Is(m.Issuer) {
-		return Fail(ErrLies, "metadata of %s are another issuer's", i.Name)
-	}
-	return nil
 }
 
 // algs are what an ID token may be signed with: what the issuer announces of what
@@ -176,9 +171,9 @@ func (a *Asker) Verify(ctx context.Context, address string, algs []string, raw s
 func (a *Asker) Keys(ctx context.Context, address string, fresh bool, keep func([]byte) []byte) (token.KeySet, error) {
 	f := outbound.Fetch{MaxBytes: token.MaxKeySet, Accept: "application/jwk-set+json, application/json", Fresh: fresh}
 	if keep == nil {
-		return document(ctx, a, address, f, parseKeys)
+		return document(ctx, a, address, "", f, parseKeys)
 	}
-	whole, err := document(ctx, a, address, f, func(body []byte) ([]byte, error) {
+	whole, err := document(ctx, a, address, "whole", f, func(body []byte) ([]byte, error) {
 		_, err := parseKeys(body)
 		return body, err
 	})

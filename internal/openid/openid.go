@@ -36,7 +36,7 @@ type Asker struct {
 	http *http.Client
 	docs *outbound.Documents
 	now  func() time.Time
-	read sync.Map // address → parsed
+	read sync.Map // address and use → parsed
 }
 
 // Everywhere are all networks.

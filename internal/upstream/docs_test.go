@@ -44,8 +44,8 @@ func TestPageIsComplete(t *testing.T) {
 		}
 	}
 	for _, of := range []reflect.Type{reflect.TypeFor[upstream.Settings](), reflect.TypeFor[upstream.Names]()} {
-		for i := range of.NumField() {
-			name, _, _ := strings.Cut(of.Field(i).Tag.Get("yaml"), ",")
+		for field := range of.Fields() {
+			name, _, _ := strings.Cut(field.Tag.Get("yaml"), ",")
 			if !strings.Contains(page, "`"+name+"`") && !strings.Contains(page, name+":") {
 				t.Errorf("the setting %s is not on the page", name)
 			}

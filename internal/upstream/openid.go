@@ -114,6 +114,7 @@ func (b *Broker) metadata(ctx context.Context, u Upstream) (openid.Metadata, err
 		// The issuer's path below the base URL, if there is one: an issuer may be
 		// reached by another way than its name.
 		Address: strings.TrimSuffix(u.at(name), "/") + "/.well-known/openid-configuration",
+		Use:     string(u.Kind) + " " + name + " " + u.Settings.BaseURL,
 		Is:      func(issuer string) bool { return u.isIssuer(name, issuer) },
 		At:      u.at,
 	})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -141,5 +142,23 @@ func TestMetadataWithBadAddresses(t *testing.T) {
 		}
 		b.Close()
 		s.Close()
+	}
+}
+
+// Two upstreams may read one document and expect different things of it.
+func TestOneDocumentForTwoUpstreams(t *testing.T) {
+	p := serve(t, upstream.OIDC)
+	if _, err := p.signIn(t, upstream.Start{}); err != nil {
+		t.Fatal(err)
+	}
+	other := p.u
+	other.Settings.Issuer = "https://login.corp.example" // found at the same address, by the base URL
+	if location, _, err := p.b.Begin(t.Context(), other, upstream.Start{RedirectURI: callback, State: "s"}); !errors.Is(err, openid.ErrLies) {
+		t.Errorf("an issuer that is another: %s, %v", location, err)
+	}
+	direct := p.u
+	direct.Settings.Issuer, direct.Settings.BaseURL = p.u.Settings.BaseURL, ""
+	if location, _, err := p.b.Begin(t.Context(), direct, upstream.Start{RedirectURI: callback, State: "s"}); err != nil || !strings.HasPrefix(location, p.u.Settings.BaseURL+"/auth?") {
+		t.Errorf("without a base URL: %s, %v", location, err)
 	}
 }
