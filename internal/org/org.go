@@ -1,14 +1,13 @@
 // Package org owns organizations: groups of people that a customer is, or that
 // a person gets for themselves (AccountMaker calls both accounts). It owns who is
 // a member with which role, the membership a person prefers, the domains that an
-// organization has shown to be its own, and what else belongs to one: clients and
-// tenants. Who may do what in one is decided by the core; invitations are package
-// invite's.
+// organization has shown to be its own, and the clients that belong to one. Who may
+// do what in one is decided by the core; invitations are package invite's.
 //
 //	tenant (application) or nothing
 //	  └── org ── memberships ── users
 //	        ├── org …
-//	        └── clients, tenants, domains
+//	        └── clients, domains
 //
 // An organization that has owners keeps one: taking the last one's role is
 // refused under any race. One that was made without is the operator's.
@@ -126,7 +125,7 @@ var (
 	ErrLastOwner = errors.New("org: nobody else owns it")
 	// ErrDomainTaken reports a domain that another organization has verified.
 	ErrDomainTaken = errors.New("org: domain is verified by another organization")
-	// ErrHolds reports an organization that others, clients or tenants belong to.
+	// ErrHolds reports an organization that others or clients belong to.
 	ErrHolds = errors.New("org: something belongs to it")
 )
 

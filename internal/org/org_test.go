@@ -458,30 +458,25 @@ func TestVerifiedDomainIsOneOrgs(t *testing.T) {
 	})
 }
 
-func TestHoldings(t *testing.T) {
+func TestClientBelongsToOneOrg(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		w := town{t, d}
-		id := w.found(org.Org{}, w.user("jane"), now).OrgID
+		jane := w.user("jane")
+		first, second := w.found(org.Org{}, jane, now).OrgID, w.found(org.Org{}, jane, now).OrgID
 		c := client.Client{ID: client.NewID(), Name: "Shop", Active: true, CreatedAt: now}
-		tenant := client.Tenant{ID: "t1", Slug: "t1", Name: "T", CreatedAt: now}
 		w.write(func(ctx context.Context, tx *db.Tx) error {
-			return errors.Join(client.Create(ctx, tx, c), client.CreateTenant(ctx, tx, tenant),
-				org.HoldClient(ctx, tx, id, c.ID), org.HoldTenant(ctx, tx, id, tenant.ID))
+			return errors.Join(client.Create(ctx, tx, c), org.HoldClient(ctx, tx, first, c.ID), org.HoldClient(ctx, tx, second, c.ID))
 		})
 		w.write(func(ctx context.Context, tx *db.Tx) error {
-			clients, err := org.Clients(ctx, tx, id)
-			tenants, err2 := org.Tenants(ctx, tx, id)
-			if err := errors.Join(err, err2); err != nil || !slices.Equal(clients, []client.ID{c.ID}) || !slices.Equal(tenants, []client.TenantID{"t1"}) {
-				t.Errorf("got %v %v %v", clients, tenants, err)
-			}
-			byClient, err := org.HolderOfClient(ctx, tx, c.ID)
-			byTenant, err2 := org.HolderOfTenant(ctx, tx, "t1")
-			if err := errors.Join(err, err2); err != nil || byClient != id || byTenant != id {
-				t.Errorf("holders: got %s %s %v", byClient, byTenant, err)
+			none, err := org.Clients(ctx, tx, first)
+			one, err2 := org.Clients(ctx, tx, second)
+			holder, err3 := org.HolderOfClient(ctx, tx, c.ID)
+			if err := errors.Join(err, err2, err3); err != nil || len(none) != 0 || len(one) != 1 || one[0].ID != c.ID || holder != second {
+				t.Errorf("got %v, %v, %s, %v", none, one, holder, err)
 			}
 			return nil
 		})
-		if err := w.try(func(ctx context.Context, tx *db.Tx) error { return org.Delete(ctx, tx, id) }); !errors.Is(err, org.ErrHolds) {
+		if err := w.try(func(ctx context.Context, tx *db.Tx) error { return org.Delete(ctx, tx, second) }); !errors.Is(err, org.ErrHolds) {
 			t.Errorf("delete: got %v, want ErrHolds", err)
 		}
 	})

@@ -51,6 +51,9 @@ func (c *checker) client(path string, cl *Client, ids map[string]string) {
 
 	c.oneOf(path+".registration", cl.Registration, string(client.Open), string(client.Approval), string(client.Invite))
 	c.domains(path+".allowed_domains", cl)
+	if cl.Org != "" {
+		c.namedOrg(path+".org", cl.Org)
+	}
 	c.oneOf(path+".second_factor", cl.SecondFactor, client.FactorOptional, client.FactorRequired)
 	c.oneOf(path+".linking", cl.Linking, "verified_email", "never")
 	c.oneOf(path+".profile", cl.Profile, "default", "fapi2")

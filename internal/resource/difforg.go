@@ -63,6 +63,26 @@ func (d *differ) organizations() {
 	for i := range d.f.Orgs {
 		visit(i)
 	}
+	for i := range d.f.Clients {
+		if cl := &d.f.Clients[i]; cl.Org != "" {
+			d.holder(cl)
+		}
+	}
+}
+
+// holder gives a client of the file to the organization that it names.
+func (d *differ) holder(cl *Client) {
+	id, to := d.clients[cl.Key].ID, d.orgs[cl.Org]
+	was, there := d.s.holders[id]
+	if there && was == to.ID {
+		return
+	}
+	d.add(Change{Action: Update, Kind: "client", Name: cl.Key, Fields: []Field{{"org", or(d.s.orgByID(was).Slug, string(was)), cl.Org}}, do: func(ctx context.Context, tx *db.Tx) error {
+		if err := org.HoldClient(ctx, tx, to.ID, id); err != nil {
+			return err
+		}
+		return d.record(ctx, tx, audit.Event{Action: audit.ClientUpdated, ClientID: id, Detail: map[string]any{"fields": []string{"org"}, "org": string(to.ID)}})
+	}})
 }
 
 func (d *differ) org(path string, f *Org) {
@@ -361,6 +381,9 @@ func (s *state) loadOrgs(ctx context.Context, tx *db.Tx, f *File) error {
 	if s.inTenants, err = tenantOrgs(ctx, tx, inOrder(s.owned.Tenants)); err != nil {
 		return err
 	}
+	if s.holders, err = holders(ctx, tx); err != nil {
+		return err
+	}
 	members, err := membershipsOf(ctx, tx, inOrder(s.users))
 	for _, m := range members {
 		if !ids[m.OrgID] {
@@ -425,7 +448,7 @@ func (d *differ) pruneOrgs() {
 			func(ctx context.Context, tx *db.Tx) error {
 				err := org.Delete(ctx, tx, o.ID)
 				if errors.Is(err, org.ErrHolds) {
-					return &yaml.Mistakes{List: []yaml.Mistake{{File: d.f.name, Msg: "the organization " + name + " cannot be pruned: others, clients or tenants belong to it"}}}
+					return &yaml.Mistakes{List: []yaml.Mistake{{File: d.f.name, Msg: "the organization " + name + " cannot be pruned: others or clients belong to it"}}}
 				}
 				return err
 			})

@@ -31,13 +31,14 @@ type Tenant struct {
 
 // Client is an application. Key is its stable name in the file; a client that
 // has none of its own, because the file did not make it, is called by its id.
-// Active, BundleID, Notifications and Branding.LogoHeight stay as they are if
+// Org is the organization whose admins look after it. Active, BundleID, Org, Notifications and Branding.LogoHeight stay as they are if
 // they are left out.
 type Client struct {
 	Key                    string         `yaml:"key"`
 	ID                     string         `yaml:"id,omitempty"`
 	Name                   string         `yaml:"name"`
 	Tenant                 string         `yaml:"tenant,omitempty"`
+	Org                    string         `yaml:"org,omitempty"`
 	Console                bool           `yaml:"console,omitempty"`
 	Active                 *bool          `yaml:"active,omitempty"`
 	BundleID               *string        `yaml:"bundle_id,omitempty"`

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"sallyport/internal/client"
 	"sallyport/internal/db"
 	"sallyport/internal/db/dbtest"
 	"sallyport/internal/identity"
@@ -15,7 +16,7 @@ import (
 	"sallyport/internal/yaml"
 )
 
-const company = `clients: [{key: am, name: AM, accounts: true}]
+const company = `clients: [{key: am, name: AM, accounts: true, org: acme-corp}]
 surfaces: {accountmaker: {default_client: am}}
 orgs:
   - {slug: below, name: Below, parent: acme-corp}
@@ -75,6 +76,13 @@ func TestOrgsMembersAndInvitationsOfAFile(t *testing.T) {
 			below, err := org.BySlug(ctx, tx, "below")
 			if err != nil || below.Parent != o.ID {
 				t.Errorf("below: %+v %v", below, err)
+			}
+			am, err := client.ByKey(ctx, tx, "am")
+			if err != nil {
+				return err
+			}
+			if holder, err := org.HolderOfClient(ctx, tx, am.ID); err != nil || holder != o.ID {
+				t.Errorf("the client is of %s: %v", holder, err)
 			}
 			// As a sign-up does: whoever is in an organization gets none of their own.
 			for email, want := range map[string]int{"john@example.com": 1, "lone@example.com": 1, "jane@example.com": 2} {
@@ -161,7 +169,7 @@ func TestPruneTakesBackWhatTheFileBrought(t *testing.T) {
 			}
 			return nil
 		})
-		s.apply("orgs: []\n", Options{Prune: true})
+		s.apply("orgs: []\n", Options{Prune: true}) // with the client that belongs to it
 		s.write(func(ctx context.Context, tx *db.Tx) error {
 			if _, err := org.BySlug(ctx, tx, "acme-corp"); !errors.Is(err, db.ErrNotFound) {
 				t.Errorf("acme-corp: %v", err)

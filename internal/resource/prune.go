@@ -17,8 +17,8 @@ import (
 func (d *differ) prune() {
 	d.pruneInvites()
 	d.pruneUsers()
-	d.pruneOrgs()
 	d.pruneClients(d.pruneSurfaces())
+	d.pruneOrgs()
 	d.pruneUpstreams()
 	d.pruneTenants()
 }

@@ -101,6 +101,7 @@ func (p *puller) note(format string, args ...any) {
 
 func (p *puller) client(cl client.Client) Client {
 	c := describe(cl)
+	c.Org = p.s.orgByID(p.s.holders[cl.ID]).Slug
 	o := p.s.owned.Clients[cl.ID]
 	if cl.Confidential() {
 		c.Secret = p.secret(o.Secret.ref(fingerprint(string(cl.SecretHash))), "client %s: secret", c.Key)

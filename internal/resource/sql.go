@@ -230,6 +230,21 @@ func membershipsOf(ctx context.Context, tx *db.Tx, users []identity.UserID) (all
 	return all, err
 }
 
+// holders returns the organizations that clients belong to, by client.
+func holders(ctx context.Context, tx *db.Tx) (map[client.ID]org.ID, error) {
+	type held struct {
+		client client.ID
+		org    org.ID
+	}
+	all, err := db.All(ctx, tx, func(r db.Row) (h held, err error) { err = r.Scan(&h.client, &h.org); return h, err },
+		`SELECT h.client_id, h.org_id FROM org_clients h JOIN clients c ON c.id = h.client_id WHERE c.source = ''`)
+	found := make(map[client.ID]org.ID, len(all))
+	for _, h := range all {
+		found[h.client] = h.org
+	}
+	return found, err
+}
+
 // deleteUser removes a user and everything that hangs on them.
 func deleteUser(ctx context.Context, tx *db.Tx, id identity.UserID) error {
 	return one(tx.Exec(ctx, `DELETE FROM users WHERE id = $1`, id))

@@ -42,6 +42,7 @@ type state struct {
 
 	orgs        map[string]storedOrg // by slug
 	memberships map[identity.UserID]map[org.ID]org.Membership
+	holders     map[client.ID]org.ID
 	inTenants   []org.Org // an organization of each tenant that has some, as far as it takes to see whether one stays
 }
 

@@ -49,18 +49,12 @@ CREATE TABLE org_domains (
 CREATE UNIQUE INDEX org_domains_verified ON org_domains (name) WHERE verified_at IS NOT NULL;
 CREATE INDEX org_domains_client ON org_domains (client_id) WHERE client_id IS NOT NULL;
 
--- The clients and the tenants (applications) that an organization made for itself.
+-- The clients that belong to an organization: that it made, or that the operator gave it.
 CREATE TABLE org_clients (
   client_id TEXT PRIMARY KEY REFERENCES clients (id) ON DELETE CASCADE,
   org_id    TEXT NOT NULL REFERENCES orgs (id)
 );
 CREATE INDEX org_clients_org ON org_clients (org_id);
-
-CREATE TABLE org_tenants (
-  tenant_id TEXT PRIMARY KEY REFERENCES tenants (id) ON DELETE CASCADE,
-  org_id    TEXT NOT NULL REFERENCES orgs (id)
-);
-CREATE INDEX org_tenants_org ON org_tenants (org_id);
 
 -- The account that a sign-in acts in, with the role as it was then: its tokens
 -- say both until they end, and they end with the membership.
