@@ -252,6 +252,21 @@ func TestGrantLivesAsLongAsItIsRefreshed(t *testing.T) {
 	})
 }
 
+// An upstream account may come without an address, and its user is a person like
+// any other.
+func TestGrantOfAUserWithoutAnAddress(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w := newTown(t, d)
+		w.jane = w.User("", "Nobody's Mailbox", "", w.web)
+		first := w.token(redeeming(w.web, w.code(w.web, nil)))
+		again := w.token(refreshing(w.web, first.Refresh))
+		if again.User.ID != w.jane.ID || again.User.Email != "" || !w.alive(again) {
+			t.Errorf("got %+v", again.User)
+		}
+	})
+}
+
 func TestClientCredentials(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		w := newTown(t, d)
