@@ -184,6 +184,8 @@ func (a *API) returned(w http.ResponseWriter, r *http.Request, p *wire.Params) {
 	case err == nil && got.Invite != "":
 		a.redirect(w, r, e.loginPage(r, "error", loginErrors[fault.NotEnrolled], "oauth_token", got.Invite))
 	case err == nil && got.Prove != "":
+		// What waits is good in this browser alone, for as long as it waits.
+		wire.SetCookie(w, r, UpstreamCookie, wire.Cookie(r, UpstreamCookie), signin.PendingLifetime)
 		a.redirect(w, r, e.loginPage(r, "error", "oauth_failed", "prove", got.Prove))
 	default:
 		a.arrive(w, r, got.Outcome, e, err)

@@ -147,6 +147,9 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) {
 		problem, d.Email, v.Title = "", d.Proving.Email, d.Proving.heading()
 	}
 	switch {
+	case d.Proving != nil && !d.Password && !d.MagicLink:
+		v.Title, v.Error = titles[pageLogin], d.Proving.elsewhere()
+		d.Proving = nil
 	case d.Proving != nil:
 	case problem == "":
 		d.Email, v.Notice = expected(page.Pending)

@@ -26,6 +26,11 @@ type proving struct {
 
 func (d proving) heading() string { return "Connect " + d.Title }
 
+// elsewhere is what somebody is told whom the application offers no way of ours.
+func (d proving) elsewhere() string {
+	return "There is an account with the address " + d.Email + " here already. Sign in to it another way, then connect " + d.Title + " on your account page."
+}
+
 // prove is what a form names to connect, in the browser that it was given to.
 func (p *Pages) prove(r *http.Request, in *wire.Params) signin.Prove {
 	return signin.Prove{Secret: in.String("prove"), Cookie: wire.Cookie(r, p.Flow.UpstreamCookie)}
