@@ -21,7 +21,7 @@ import (
 const impersonate = "HackIllinois-Impersonation"
 
 // caller is who asks. Alias is whom they ask as, which is another's only for an
-// administrator who says so; the rest is their own.
+// administrator who says so; the rest is their own, as of now.
 type caller struct {
 	alias   string
 	own     string // the alias in the token
@@ -29,7 +29,8 @@ type caller struct {
 	session session.ID // "" for a token of the original
 	since   time.Time  // when such a token was made
 	acting  bool       // the token is one of an impersonation
-	roles   []string   // what the token says and is still true
+	stored  []string   // the roles of the token's owner
+	roles   []string   // those of them that the token says, too
 	service client.ID  // who asks on the private listener, and nothing else is set but alias
 }
 
@@ -109,7 +110,7 @@ func (a *API) caller(r *http.Request) (caller, error) {
 	if p.Act != nil && slices.Contains(h.Roles, roleAdmin) {
 		return caller{}, fault.New(fault.Unauthenticated)
 	}
-	c.user = h.UserID
+	c.user, c.stored = h.UserID, h.Roles
 	if p.TokenID == "" {
 		c.since = time.Unix(int64(p.Expires), 0).Add(-Lifetime)
 		if now := a.Now(); c.since.After(now) {

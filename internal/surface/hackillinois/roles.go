@@ -28,7 +28,13 @@ func (a *API) ruler(r *http.Request, c caller) admin.Ruler {
 
 // ownRoles is GET /auth/roles/ (contract §4.3): the roles of now, which may be
 // others than those in the token.
-func (a *API) ownRoles(w http.ResponseWriter, r *http.Request, c caller) { a.writeRoles(w, r, c.alias) }
+func (a *API) ownRoles(w http.ResponseWriter, r *http.Request, c caller) {
+	if c.alias != c.own {
+		a.writeRoles(w, r, c.alias)
+		return
+	}
+	answer(w, http.StatusOK, rolesResponse{c.alias, nonNil(c.stored)})
+}
 
 // rolesOf is GET /auth/roles/{id}/ (§4.4).
 func (a *API) rolesOf(w http.ResponseWriter, r *http.Request, _ caller) {
