@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"errors"
+	"maps"
 	"time"
 
 	"sallyport/internal/audit"
@@ -117,9 +118,7 @@ func (c *Core) limitFetching(ctx context.Context, tx *db.Tx, in UpstreamTokenIn,
 func (in UpstreamTokenIn) event(action audit.Action, detail map[string]any) audit.Event {
 	detail["upstream"] = in.Upstream
 	e := grantEvent(action, in.Live.Grant, in.Visitor)
-	for name, value := range detail {
-		e.Detail[name] = value
-	}
+	maps.Copy(e.Detail, detail)
 	return e
 }
 

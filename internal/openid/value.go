@@ -53,6 +53,7 @@ func (l *Words) UnmarshalJSON(b []byte) error {
 	}
 	*l = nil
 	for _, raw := range list[:min(len(list), MaxWords)] {
+		one = "" // null leaves what was there
 		if json.Unmarshal(raw, &one) == nil && one != "" && len(one) <= MaxSubject {
 			*l = append(*l, one)
 		}
