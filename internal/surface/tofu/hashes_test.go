@@ -30,44 +30,42 @@ var djangoHashes = map[string]string{
 // table (contract §13): the password works, and is stored as ours then.
 func TestDjangoPasswordsWorkAndAreUpgraded(t *testing.T) {
 	t.Parallel()
-	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		s := newSite(t, d, nil)
-		srv := httptest.NewServer(s.Handler())
-		t.Cleanup(srv.Close)
-		for name, hash := range djangoHashes {
-			email := strings.ReplaceAll(name, "_", "-") + "@example.com"
-			u := identity.User{ID: identity.NewUserID(), Email: email, EmailVerified: true, DisplayName: name, Status: identity.Active, PasswordHash: hash, CreatedAt: s.Now()}
-			s.Write(func(ctx context.Context, tx *db.Tx) error {
-				if err := identity.Create(ctx, tx, u); err != nil {
-					return err
-				}
-				return client.PutEnrolment(ctx, tx, client.Enrolment{UserID: u.ID, ClientID: s.client.ID, Status: client.Active}, s.Now())
-			})
-			ask := func(plain string) reply {
-				return send(t, srv.Listener.Addr().String(), post("/api/token/", fmt.Sprintf(`{"email":"%s","password":"%s"}`, email, plain), "X-Forwarded-For: 198.51.100."+fmt.Sprint(len(name))))
-			}
-			want := 200
-			if name == "unusable" {
-				want = 401
-			}
-			if res := ask("not it"); res.status != 401 {
-				t.Errorf("%s: a wrong password: %d %s", name, res.status, res.body)
-			}
-			if res := ask(password); res.status != want {
-				t.Errorf("%s: the password: got %d %s, want %d", name, res.status, res.body, want)
-			}
-			var now identity.User
-			s.Write(func(ctx context.Context, tx *db.Tx) (err error) {
-				now, err = identity.ByID(ctx, tx, u.ID)
+	s := newSite(t, dbtest.SQLite(t), nil)
+	srv := httptest.NewServer(s.Handler())
+	t.Cleanup(srv.Close)
+	for name, hash := range djangoHashes {
+		email := strings.ReplaceAll(name, "_", "-") + "@example.com"
+		u := identity.User{ID: identity.NewUserID(), Email: email, EmailVerified: true, DisplayName: name, Status: identity.Active, PasswordHash: hash, CreatedAt: s.Now()}
+		s.Write(func(ctx context.Context, tx *db.Tx) error {
+			if err := identity.Create(ctx, tx, u); err != nil {
 				return err
-			})
-			if upgraded := strings.HasPrefix(now.PasswordHash, "$argon2id$"); upgraded != (want == 200) {
-				t.Errorf("%s: stored as %s", name, now.PasswordHash)
 			}
-			if res := ask(password); res.status != want {
-				t.Errorf("%s: the password again: got %d %s, want %d", name, res.status, res.body, want)
-			}
-			s.Advance(minute)
+			return client.PutEnrolment(ctx, tx, client.Enrolment{UserID: u.ID, ClientID: s.client.ID, Status: client.Active}, s.Now())
+		})
+		ask := func(plain string) reply {
+			return send(t, srv.Listener.Addr().String(), post("/api/token/", fmt.Sprintf(`{"email":"%s","password":"%s"}`, email, plain), "X-Forwarded-For: 198.51.100."+fmt.Sprint(len(name))))
 		}
-	})
+		want := 200
+		if name == "unusable" {
+			want = 401
+		}
+		if res := ask("not it"); res.status != 401 {
+			t.Errorf("%s: a wrong password: %d %s", name, res.status, res.body)
+		}
+		if res := ask(password); res.status != want {
+			t.Errorf("%s: the password: got %d %s, want %d", name, res.status, res.body, want)
+		}
+		var now identity.User
+		s.Write(func(ctx context.Context, tx *db.Tx) (err error) {
+			now, err = identity.ByID(ctx, tx, u.ID)
+			return err
+		})
+		if upgraded := strings.HasPrefix(now.PasswordHash, "$argon2id$"); upgraded != (want == 200) {
+			t.Errorf("%s: stored as %s", name, now.PasswordHash)
+		}
+		if res := ask(password); res.status != want {
+			t.Errorf("%s: the password again: got %d %s, want %d", name, res.status, res.body, want)
+		}
+		s.Advance(minute)
+	}
 }

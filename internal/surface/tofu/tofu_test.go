@@ -3,6 +3,7 @@ package tofu_test
 import (
 	"context"
 	"log/slog"
+	"net/http/httptest"
 	"net/url"
 	"sync"
 	"testing"
@@ -159,5 +160,26 @@ func TestEveryFaultHasWords(t *testing.T) {
 		if !tofu.Answers(c) {
 			t.Errorf("fault %q has no status and words on this surface", c)
 		}
+	}
+}
+
+// TestWhatNobodyExpected: a failure that is nobody's business, and one that passes
+// (contract §2.5).
+func TestWhatNobodyExpected(t *testing.T) {
+	t.Parallel()
+	w := httptest.NewRecorder()
+	new(tofu.API).Crash(w, nil)
+	if got := w.Body.String(); w.Code != 500 || got != `{"error":"Server Error (500)"}` || w.Header().Get("Content-Type") != "application/json" {
+		t.Errorf("crash: %d %s", w.Code, got)
+	}
+	s := newSite(t, dbtest.SQLite(t), nil)
+	srv := httptest.NewServer(s.Handler())
+	t.Cleanup(srv.Close)
+	if err := s.DB.Close(); err != nil {
+		t.Fatal(err)
+	}
+	res := send(t, srv.Listener.Addr().String(), post("/api/token/refresh/", `{"refresh":"x"}`))
+	if res.status != 503 || res.header.Get("Retry-After") == "" || res.body != `{"detail":"Service temporarily unavailable, try again later."}` {
+		t.Errorf("without a database: %d %v %s", res.status, res.header, res.body)
 	}
 }
