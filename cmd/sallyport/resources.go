@@ -51,6 +51,7 @@ type applyCmd struct {
 // invitation is one that was not mailed, so its link is shown.
 type invitation struct {
 	Client string `json:"client"`
+	Org    string `json:"org,omitempty"`
 	Email  string `json:"email"`
 	Link   string `json:"link"`
 }
@@ -78,7 +79,7 @@ func (p applyCmd) Run(a *app) error {
 	changes := onlyChanges(result.Changes)
 	invited := []invitation{}
 	for _, i := range result.Invited {
-		invited = append(invited, invitation{i.Client, i.Email, i.Link.Reveal()})
+		invited = append(invited, invitation{i.Client, i.Org, i.Email, i.Link.Reveal()})
 	}
 	a.print(map[string]any{"changes": changes, "clients": result.Clients, "invited": invited}, func(w io.Writer) {
 		printChanges(w, changes)

@@ -5,13 +5,9 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"time"
 
 	"sallyport/internal/audit"
-	"sallyport/internal/client"
 	"sallyport/internal/db"
-	"sallyport/internal/identity"
-	"sallyport/internal/invite"
 	"sallyport/internal/org"
 	"sallyport/internal/yaml"
 )
@@ -21,12 +17,6 @@ import (
 type ownedOrg struct {
 	Made    bool            `json:"made,omitempty"`
 	Domains map[string]bool `json:"domains,omitempty"`
-}
-
-// storedOrg is an organization with its domains, by name.
-type storedOrg struct {
-	org.Org
-	domains map[string]org.Domain
 }
 
 // orgDiff is one organization of the file on the way to a change.
@@ -243,179 +233,7 @@ func (x *orgDiff) taken(name string) error {
 	return &yaml.Mistakes{List: []yaml.Mistake{x.differ.f.mistake(yaml.Index("orgs", i), "%s is verified by another organization", name)}}
 }
 
-// membership brings a user into an organization with the role that the file says.
-// Who joins or rises does so with the user, who is lowered after all users: so that
-// an organization may change hands.
-func (x *userDiff) membership(path string, m Membership) {
-	o := x.orgs[m.Org]
-	x.joins[orgInviteKey(o.ID, x.u.Email)] = true
-	was, exists := x.s.memberships[x.next.ID][o.ID]
-	role := org.Role(m.Role)
-	if !exists {
-		if x.o.Memberships == nil {
-			x.o.Memberships = map[org.ID]bool{}
-		}
-		x.o.Memberships[o.ID] = true
-	}
-	if !x.field("memberships."+m.Org, string(was.Role), string(role)) {
-		return
-	}
-	switch {
-	case !exists:
-		x.steps = append(x.steps, func(ctx context.Context, tx *db.Tx) error {
-			_, made, err := org.Join(ctx, tx, o.ID, x.next.ID, role, x.now)
-			if err == nil && !made {
-				err = errMoved
-			}
-			if err != nil {
-				return err
-			}
-			return x.recordMember(ctx, tx, audit.MemberAdded, o.ID, map[string]any{"role": m.Role})
-		})
-	case was.Role.Below(role):
-		x.steps = append(x.steps, func(ctx context.Context, tx *db.Tx) error { return x.setRole(ctx, tx, path, o, was.Role, role) })
-	default:
-		x.late = append(x.late, func(ctx context.Context, tx *db.Tx) error { return x.setRole(ctx, tx, path, o, was.Role, role) })
-	}
-}
-
-func (x *userDiff) setRole(ctx context.Context, tx *db.Tx, path string, o org.Org, was, role org.Role) error {
-	if err := org.SetRole(ctx, tx, o.ID, x.next.ID, role, x.now); errors.Is(err, org.ErrLastOwner) {
-		return x.ownerless(path, o)
-	} else if err != nil {
-		return err
-	}
-	return x.recordMember(ctx, tx, audit.MemberRoleChanged, o.ID, map[string]any{"role": string(role), "previous_role": string(was)})
-}
-
-// ownerless says in the file's terms that nobody would own an organization.
-func (d *differ) ownerless(path string, o org.Org) error {
-	return &yaml.Mistakes{List: []yaml.Mistake{d.f.mistake(path, "would leave the organization %q without an owner", or(o.Slug, string(o.ID)))}}
-}
-
-func (x *userDiff) recordMember(ctx context.Context, tx *db.Tx, a audit.Action, id org.ID, detail map[string]any) error {
-	detail["org"], detail["email"], detail["name"] = string(id), x.next.Email, x.next.DisplayName
-	return x.record(ctx, tx, audit.Event{Action: a, UserID: x.next.ID, Detail: detail})
-}
-
-// leave prunes the memberships that the file gave the user and names no more.
-func (x *userDiff) leave(path string) {
-	named := map[org.ID]bool{}
-	for _, m := range x.u.Memberships {
-		named[x.orgs[m.Org].ID] = true
-	}
-	x.o.Memberships = maps.Clone(x.o.Memberships)
-	for _, id := range inOrder(x.o.Memberships) {
-		was, there := x.s.memberships[x.next.ID][id]
-		if named[id] || there && !x.differ.o.Prune {
-			continue
-		}
-		delete(x.o.Memberships, id)
-		if !there {
-			continue
-		}
-		o := x.s.orgByID(id)
-		x.leaves[x.next.ID] = append(x.leaves[x.next.ID], id)
-		x.field("memberships."+or(o.Slug, string(id)), string(was.Role), "")
-		x.late = append(x.late, func(ctx context.Context, tx *db.Tx) error {
-			if err := org.Leave(ctx, tx, id, x.next.ID); errors.Is(err, org.ErrLastOwner) {
-				return x.ownerless(path, o)
-			} else if errors.Is(err, db.ErrNotFound) {
-				return nil // gone with its organization
-			} else if err != nil {
-				return err
-			}
-			return x.recordMember(ctx, tx, audit.MemberRemoved, id, map[string]any{"role": string(was.Role)})
-		})
-	}
-}
-
-// ownAccount gives a user who has just got a place in a client an organization of
-// their own, as a sign-up does, where the client's people have accounts.
-func (x *userDiff) ownAccount(ctx context.Context, tx *db.Tx, cl client.Client) error {
-	if !cl.Policy.Accounts {
-		return nil
-	}
-	s, made, err := org.Own(ctx, tx, x.next.ID, cl.Tenant.ID, x.now)
-	if err != nil || !made {
-		return err
-	}
-	return x.recordMember(ctx, tx, audit.OrgCreated, s.OrgID, map[string]any{"own": true})
-}
-
 func orgInviteKey(id org.ID, email string) string { return "org:" + string(id) + " " + email }
-
-// loadOrgs reads the organizations that the file names or owns, with their domains,
-// and the memberships of its users in them.
-func (s *state) loadOrgs(ctx context.Context, tx *db.Tx, f *File) error {
-	s.orgs, s.memberships = map[string]storedOrg{}, map[identity.UserID]map[org.ID]org.Membership{}
-	all, err := orgsByID(ctx, tx, inOrder(s.owned.Orgs))
-	if err != nil {
-		return err
-	}
-	if f != nil {
-		var slugs []string
-		for _, o := range f.Orgs {
-			slugs = append(slugs, o.Slug)
-		}
-		named, err := orgsBySlug(ctx, tx, slugs)
-		if err != nil {
-			return err
-		}
-		all = append(all, named...)
-	}
-	ids := map[org.ID]bool{}
-	for _, o := range all {
-		s.orgs[or(o.Slug, string(o.ID))] = storedOrg{o, map[string]org.Domain{}}
-		ids[o.ID] = true
-	}
-	for slug, o := range s.orgs {
-		claims, err := org.Domains(ctx, tx, o.ID)
-		if err != nil {
-			return err
-		}
-		for _, c := range claims {
-			s.orgs[slug].domains[c.Name] = c
-		}
-	}
-	if s.inTenants, err = tenantOrgs(ctx, tx, inOrder(s.owned.Tenants)); err != nil {
-		return err
-	}
-	if s.holders, err = holders(ctx, tx); err != nil {
-		return err
-	}
-	members, err := membershipsOf(ctx, tx, inOrder(s.users))
-	for _, m := range members {
-		if !ids[m.OrgID] {
-			continue
-		}
-		if s.memberships[m.UserID] == nil {
-			s.memberships[m.UserID] = map[org.ID]org.Membership{}
-		}
-		s.memberships[m.UserID][m.OrgID] = m
-	}
-	return err
-}
-
-func (s *state) loadOrgInvite(ctx context.Context, tx *db.Tx, id org.ID, email string, now time.Time) error {
-	i, err := pendingToOrg(ctx, tx, id, email, now)
-	if errors.Is(err, db.ErrNotFound) {
-		return nil
-	}
-	if err == nil && i.Status == invite.Pending {
-		s.pending[orgInviteKey(id, email)] = i
-	}
-	return err
-}
-
-func (s *state) orgByID(id org.ID) org.Org {
-	for _, o := range s.orgs {
-		if o.ID == id {
-			return o.Org
-		}
-	}
-	return org.Org{ID: id}
-}
 
 // prunesOrg reports whether an organization of the database is to be deleted.
 func (d *differ) prunesOrg(id org.ID) bool {
