@@ -39,7 +39,7 @@ func newBrowser(t *testing.T) browser {
 	t.Cleanup(quit)
 	ctx, cancel := chromedp.NewContext(alloc)
 	t.Cleanup(cancel)
-	ctx, stop := context.WithTimeout(ctx, 3*time.Minute)
+	ctx, stop := context.WithTimeout(ctx, 5*time.Minute)
 	t.Cleanup(stop)
 	return browser{t, ctx}
 }
