@@ -183,6 +183,13 @@ func TestAccountsOnAPageOfAnotherOrigin(t *testing.T) {
 		want(b.fetch("POST", api+"/auth/verify", token, map[string]any{"token": s.mailedToken(t, "ada@example.com")}), 204)
 
 		want(b.fetch("POST", api+"/auth/refresh", token, map[string]any{"refresh_token": in.Tokens.Refresh}), 200).into(t, &in.Tokens)
+		// The same refresh token is good at the token endpoint (contract §7).
+		var renewed signedIn
+		s.visitor(t).post("/accountmaker/oauth2/token", fields{
+			"grant_type": "refresh_token", "refresh_token": in.Tokens.Refresh, "client_id": clientOf(t, in.Tokens.Access),
+		}).json(200, &renewed.Tokens)
+		want(b.fetch("GET", api+"/auth/me", map[string]string{"Authorization": "Bearer " + renewed.Tokens.Access}, nil), 200)
+		in.Tokens.Refresh = renewed.Tokens.Refresh
 		revoked := s.visitor(t).post("/accountmaker/oauth2/revoke", fields{"token": in.Tokens.Refresh, "client_id": clientOf(t, in.Tokens.Access)})
 		revoked.want(200)
 		want(b.fetch("POST", api+"/auth/refresh", token, map[string]any{"refresh_token": in.Tokens.Refresh}), 401)

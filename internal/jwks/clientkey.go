@@ -2,6 +2,7 @@ package jwks
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -90,4 +91,17 @@ func DeleteClientKey(ctx context.Context, tx *db.Tx, id string) error {
 		err = ErrSigns
 	}
 	return err
+}
+
+// JWK is the public half of a key (RFC 7517 §4); nil for a symmetric one.
+func (k Key) JWK() json.RawMessage {
+	j, err := publicJWK(k)
+	if err != nil {
+		return nil
+	}
+	text, err := json.Marshal(j)
+	if err != nil {
+		panic("jwks: " + err.Error()) // strings always marshal
+	}
+	return text
 }

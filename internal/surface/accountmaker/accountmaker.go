@@ -58,7 +58,7 @@ type API struct {
 // Routes lists every route of the surface; there are no others.
 func (a *API) Routes() []wire.Route {
 	public := wire.CORS{}
-	return append(a.withPreflight(slices.Concat(a.visitorRoutes(), a.userRoutes())), public.Routes([]wire.Route{
+	return append(a.withPreflight(slices.Concat(a.visitorRoutes(), a.userRoutes(), a.manageRoutes())), public.Routes([]wire.Route{
 		{Method: "GET", Pattern: "/.well-known/jwks.json", Handler: a.jwks},
 	})...)
 }
@@ -104,7 +104,6 @@ func (a *API) userRoutes() []wire.Route {
 		{Method: "GET", Pattern: "/auth/waitlist/{feature}", Handler: a.asUser(a.checkWaitlist)},
 		{Method: "PUT", Pattern: "/auth/waitlist/{feature}", Handler: a.asUser(a.joinWaitlist)},
 		{Method: "DELETE", Pattern: "/auth/waitlist/{feature}", Handler: a.asUser(a.leaveWaitlist)},
-		{Method: "POST", Pattern: "/api/accounts/{account_id}/invite", Handler: a.asUser(a.invite)},
 	}
 }
 
