@@ -51,11 +51,17 @@ func (b *box) texts() []string {
 // besieged is a whole server with one application and one person.
 func besieged(t *testing.T, d *db.DB, log *lines) (*Server, client.Client, *box) {
 	t.Helper()
+	return besiegedAt(t, d, log, time.Now)
+}
+
+// besiegedAt is besieged by a clock of the test's.
+func besiegedAt(t *testing.T, d *db.DB, log *lines, clock func() time.Time) (*Server, client.Client, *box) {
+	t.Helper()
 	inbox := &box{}
 	s, _ := newServer(t, Options{
-		Config: testConfig("sqlite:unused"), DB: d, Log: NewLog(log, config.Log{Format: "json", Level: slog.LevelDebug}), Mail: inbox,
+		Now: clock, Config: testConfig("sqlite:unused"), DB: d, Log: NewLog(log, config.Log{Format: "json", Level: slog.LevelDebug}), Mail: inbox,
 	})
-	now := time.Now()
+	now := clock()
 	app := client.Client{ID: client.NewID(), Name: "Demo", Active: true, CreatedAt: now, UpdatedAt: now, SecretHash: client.HashSecret(testKey, "SENTINEL-client-secret"),
 		Policy: client.Policy{Registration: client.Open, Methods: []string{client.MethodPassword, client.MethodMagicLink},
 			RedirectURIs: []string{"https://app.example.com/callback"},
@@ -330,7 +336,8 @@ func TestMailLinksDoNotFollowTheHostHeader(t *testing.T) {
 
 // Unknown users and wrong passwords are one answer, header for header.
 func TestAnswersTellNobodyWhoExists(t *testing.T) {
-	s, app, _ := besieged(t, dbtest.SQLite(t), &lines{})
+	now := time.Now() // and stays, so that none is asked to wait a second less than the other
+	s, app, _ := besiegedAt(t, dbtest.SQLite(t), &lines{}, func() time.Time { return now })
 	volatile := regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{32,}|[a-z]+@example\.com`)
 	same := func(method, path, body string, header ...string) {
 		t.Helper()

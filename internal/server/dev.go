@@ -34,6 +34,9 @@ const (
 	devClientSecret = "demo-client-secret-for-this-machine-only" //nolint:gosec // the three are for everybody to see
 	devConsole      = "3d2b7a54-91c8-4b7d-8a3e-5b8f0c6d2e77"
 	devTerminal     = "b1a7c9de-2f40-4b55-8a6e-c01d5e2f7a93"
+	devAccounts     = "2f8a61c7-0d3e-4b94-a5c8-7e1d9b402f35"
+	devVerifier     = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk" // these two are RFC 7636's own (appendix B)
+	devChallenge    = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
 	devAtProvider   = "sallyport-at-fake" // what the fake providers know Sallyport as
 	devUser         = "jane@example.com"
 	devPassword     = "correct-demo-staple-1" //nolint:gosec // as above
@@ -230,6 +233,8 @@ func newPlayground(base string) Playground {
 			{"Sign in with GitHub (HackIllinois API)", "code=$(" + follow("/hackillinois/auth/github/?redirect_uri="+base+dev.AppPath+"/code") + "); " +
 				"curl -s " + base + `/hackillinois/auth/code/github/ -d "{\"code\":\"$code\"}"`},
 			{"Sign in (AccountMaker API)", post("/accountmaker/auth/sign-in", `{"email":"`+devUser+`","password":"`+devPassword+`"}`)},
+			{"Sign in with Google (AccountMaker API)", "code=$(" + follow("/accountmaker/auth/google/authorize?redirect_uri="+base+dev.AppPath+"/code&code_challenge="+devChallenge+"&code_challenge_method=S256") + "); " +
+				"curl -s " + base + "/accountmaker/oauth2/token -d grant_type=authorization_code -d client_id=" + devAccounts + " -d code=$code -d redirect_uri=" + base + dev.AppPath + "/code -d code_verifier=" + devVerifier},
 			{"Sign in (Tofu API)", post("/tofu/api/token/", `{"email":"`+devUser+`","password":"`+devPassword+`"}`)},
 			{"Sign in with a code that a page got from Google (Tofu API)", "code=$(" + follow(dev.ProviderPath+"/google/o/oauth2/v2/auth?client_id="+devAtProvider+"&redirect_uri="+base+dev.AppPath+"/code") + "); " +
 				"curl -s " + base + `/tofu/api/core/auth/google/login/ -H 'Content-Type: application/json' -d "{\"code\":\"$code\",\"redirect_uri\":\"` + base + dev.AppPath + `/code\"}"`},
