@@ -101,7 +101,8 @@ func (a *API) guard(w http.ResponseWriter, r *http.Request, c *call) error {
 // byCookie reports whether a request is authorised by a cookie: a refresh token
 // that is not in the body.
 func (a *API) byCookie(r *http.Request, c *call) bool {
-	return r.URL.Path == "/auth/refresh" && c.raw("refresh_token") == nil
+	given := c.raw("refresh_token")
+	return r.Pattern == "/auth/refresh" && (given == nil || string(given) == `""`)
 }
 
 // admits reports whether the Origin of a request may call for the client: the auth
