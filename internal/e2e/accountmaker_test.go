@@ -190,6 +190,11 @@ func TestAccountsOnAPageOfAnotherOrigin(t *testing.T) {
 		}).json(200, &renewed.Tokens)
 		want(b.fetch("GET", api+"/auth/me", map[string]string{"Authorization": "Bearer " + renewed.Tokens.Access}, nil), 200)
 		in.Tokens.Refresh = renewed.Tokens.Refresh
+		// A provider that nobody configured, in OAuth's words; and whose keys these are.
+		s.visitor(t).get("/accountmaker/oauth2/authorize?connection=nobody&client_id="+clientOf(t, in.Tokens.Access)).is(400, `{"error":"invalid_request"}`)
+		for _, mount := range []string{"", "/accountmaker"} {
+			s.visitor(t).get(mount + "/.well-known/jwks.json?client_id=" + clientOf(t, in.Tokens.Access)).want(200)
+		}
 		revoked := s.visitor(t).post("/accountmaker/oauth2/revoke", fields{"token": in.Tokens.Refresh, "client_id": clientOf(t, in.Tokens.Access)})
 		revoked.want(200)
 		want(b.fetch("POST", api+"/auth/refresh", token, map[string]any{"refresh_token": in.Tokens.Refresh}), 401)
