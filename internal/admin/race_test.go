@@ -198,6 +198,19 @@ func TestSomebodyStaysToAdministerThePlatform(t *testing.T) {
 	})
 }
 
+// A role is one by its case, too: who has "ADMIN" administers nothing, on both engines.
+func TestOnlyTheRoleItselfIsAnAdministrators(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, o office) {
+		console := o.apps["console"]
+		o.Enrol(o.User("shouter@example.com", "Shouter", ""), console, client.Active, "ADMIN")
+		err := o.Admin.SetRoles(t.Context(), o.callers["root"], o.people["root"].ID, console.ID, []string{"user"})
+		if !fault.Is(err, fault.LastAdministrator) {
+			t.Errorf("the last administrator lowers themselves: %v", err)
+		}
+	})
+}
+
 // A role change says what the roles were before, in an order in which they were
 // changed.
 func TestRoleChangesFollowEachOther(t *testing.T) {
