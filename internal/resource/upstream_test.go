@@ -182,6 +182,7 @@ upstreams:
   - {key: o2, kind: oauth2, client_id: x, client_secret: s, authorization_endpoint: "https://a/?x=1"}
   - {key: corp, kind: oidc, issuer: "https://a.example", client_id: x, client_secret: s, scopes: [email, "a b"], email_domains: [Acme.com], name: " x"}
   - {kind: okta, client_id: x, client_secret: s}
+  - {key: ms2, kind: microsoft, client_id: x, client_secret: s, trust_email: true, email_domains: [acme.com], tenant: organizations}
 `
 	const want = `r.yaml:3: upstreams[0].tenant: is not for kind google
 r.yaml:3: upstreams[0].mode: is not for kind google
@@ -216,12 +217,13 @@ r.yaml:6: upstreams[3].issuer: is missing`
 		"r.yaml:12: upstreams[9].name: must be one line of printable text of at most 200 characters",
 		"r.yaml:13: upstreams[10].key: is missing",
 		"r.yaml:13: upstreams[10].issuer: is missing",
+		"r.yaml:14: upstreams[11].trust_email: needs tenants, or one tenant: any other may write an address of these domains",
 	) {
 		if !slices.Contains(lines, one) {
 			t.Errorf("missing: %s", one)
 		}
 	}
-	if n := len(lines); n != 10+17+1 { // and the secret that is not there
+	if n := len(lines); n != 10+18+1 { // and the secret that is not there
 		t.Errorf("%d mistakes:\n%s", n, got)
 	}
 	if _, err := Parse("r.yaml", []byte("upstreams: {}"), ParseOptions{}); err == nil {

@@ -48,8 +48,9 @@ func TestEmailTrust(t *testing.T) {
 		"github, unverified":              {kind: upstream.GitHub, email: "jane@acme.com", said: false},
 		"linkedin, false as text":         {kind: upstream.LinkedIn, email: "jane@acme.com", said: "false"},
 		"microsoft":                       {kind: upstream.Microsoft, email: "jane@acme.com", said: true},
-		"microsoft, of its own":           {kind: upstream.Microsoft, email: "jane@acme.com", said: true, set: trusting(own), verified: true, trusted: true},
-		"microsoft, of another":           {kind: upstream.Microsoft, email: "jane@gmail.com", said: true, set: trusting(own), verified: true},
+		"microsoft, of its own":           {kind: upstream.Microsoft, email: "jane@acme.com", said: true, set: trustingTenants(own), verified: true, trusted: true},
+		"microsoft, of another":           {kind: upstream.Microsoft, email: "jane@gmail.com", said: true, set: trustingTenants(own), verified: true},
+		"microsoft, of any tenant":        {kind: upstream.Microsoft, email: "jane@acme.com", said: true, set: trusting(own)},
 		"apple, as text":                  {kind: upstream.Apple, email: "x1@privaterelay.appleid.com", said: "true", verified: true, trusted: true},
 		"okta, in user information":       {kind: upstream.Okta, email: "jane@acme.com", said: true, verified: true, trusted: true},
 		"okta, false in user information": {kind: upstream.Okta, email: "jane@acme.com", said: "false"},
@@ -85,6 +86,13 @@ func domains(list ...string) func(*upstream.Settings) {
 
 func trusting(list ...string) func(*upstream.Settings) {
 	return func(s *upstream.Settings) { s.EmailDomains, s.TrustEmail = list, true }
+}
+
+// trustingTenants is trusting for one tenant, which no other can write an address for.
+func trustingTenants(list ...string) func(*upstream.Settings) {
+	return func(s *upstream.Settings) {
+		s.EmailDomains, s.TrustEmail, s.Tenants = list, true, []string{upstreamtest.Jane.TenantID}
+	}
 }
 
 func TestGoogleHostedDomain(t *testing.T) {
@@ -234,6 +242,20 @@ func TestLinkedInLegacy(t *testing.T) {
 	}
 }
 
+// Whoever leaves the parameter out of the address that we send them to comes as
+// somebody of another organization.
+func TestWorkOSOrganization(t *testing.T) {
+	p := serve(t, upstream.WorkOS)
+	p.u.Settings.Organization = "org_1"
+	if _, err := p.signIn(t, upstream.Start{}); err != nil {
+		t.Error(err)
+	}
+	p.u.Settings.Organization = "org_2"
+	if _, err := p.signIn(t, upstream.Start{}); !errors.Is(err, openid.ErrOutsider) {
+		t.Errorf("of another organization: %v", err)
+	}
+}
+
 func TestWorkOSUser(t *testing.T) {
 	who := upstreamtest.Jane
 	who.Roles, who.Impersonator = []string{"admin", "member"}, "support@acme.com"
@@ -258,7 +280,7 @@ func TestWorkOSConnection(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked = r
 		w.Header().Set("Content-Type", "application/json")
-		w.Write([]byte(`{"access_token":"at","profile":{"id":"prof_1","connection_id":"conn_1","organization_id":"org_1","idp_id":"x","email":"jane@acme.com",
+		w.Write([]byte(`{"access_token":"at","profile":{"id":"prof_1","connection_id":"conn_1","connection_type":"GoogleOAuth","organization_id":"org_1","idp_id":"x","email":"jane@acme.com",
 			"first_name":"Jane","last_name":null,"role":{"slug":"admin"},"groups":["a","b"],"raw_attributes":{}}}`))
 	}))
 	defer s.Close()
@@ -283,6 +305,12 @@ func TestWorkOSConnection(t *testing.T) {
 	u.Settings.Connection = "conn_2"
 	if _, err := b.Finish(t.Context(), u, a, upstream.Answer{Code: "c"}, upstream.Visitor{}); !errors.Is(err, openid.ErrOutsider) {
 		t.Errorf("of another connection: %v", err)
+	}
+	for provider, want := range map[string]error{"GoogleOAuth": nil, "MicrosoftOAuth": openid.ErrOutsider} {
+		u.Settings.Connection, u.Settings.Provider = "", provider
+		if _, err := b.Finish(t.Context(), u, a, upstream.Answer{Code: "c"}, upstream.Visitor{}); !errors.Is(err, want) {
+			t.Errorf("by GoogleOAuth in place of %s: %v", provider, err)
+		}
 	}
 	if out, err := b.LogoutURL(t.Context(), u, upstream.Goodbye{Session: "x"}); out != "" || err != nil {
 		t.Errorf("logout: %s, %v", out, err)

@@ -107,9 +107,6 @@ func (c *checker) common() {
 	}
 	c.domains("email_domains", s.EmailDomains)
 	c.domains("hosted_domains", s.HostedDomains)
-	if s.TrustEmail && len(s.EmailDomains) == 0 && c.u.Kind == Microsoft {
-		c.wrong("trust_email", "needs email_domains: any tenant may write any address")
-	}
 }
 
 // address wants an https URL, or http on a loopback host, without query.
@@ -133,6 +130,12 @@ func (c *checker) domains(field string, list []string) {
 
 func (c *checker) microsoft() {
 	s := c.u.Settings
+	switch {
+	case s.TrustEmail && len(s.EmailDomains) == 0:
+		c.wrong("trust_email", "needs email_domains: any tenant may write any address")
+	case s.TrustEmail && c.u.anyTenants():
+		c.wrong("trust_email", "needs tenants, or one tenant: any other may write an address of these domains")
+	}
 	if s.Tenant != "" && url.PathEscape(s.Tenant) != s.Tenant {
 		c.wrong("tenant", "must be common, organizations, consumers, a tenant's id, or its domain")
 	}

@@ -65,8 +65,17 @@ func (u Upstream) microsoft(p *Profile, c openid.Claims) error {
 		return openid.Fail(openid.ErrOutsider, "tenant")
 	}
 	p.Issuer, p.Subject, p.Organization = c.Issuer, string(more.ObjectID), tid
-	p.setEmail(u.Settings, string(c.Email), more.DomainOwner.Is, more.DomainOwner.Known, anyDomain)
+	s := u.Settings
+	s.TrustEmail = s.TrustEmail && !u.anyTenants()
+	p.setEmail(s, string(c.Email), more.DomainOwner.Is, more.DomainOwner.Known, anyDomain)
 	return nil
+}
+
+// anyTenants reports whether accounts of tenants may sign in that the operator has
+// not named: those of anybody who makes one.
+func (u Upstream) anyTenants() bool {
+	tenant := or(u.Settings.Tenant, anyTenant)
+	return len(u.Settings.Tenants) == 0 && (tenant == anyTenant || tenant == organizations)
 }
 
 // mayEnter reports whether accounts of a tenant may sign in. Microsoft lets in

@@ -77,6 +77,9 @@ func (b *Broker) workOSUser(ctx context.Context, u Upstream, x Exchange) (Profil
 	if err != nil {
 		return Profile{}, err
 	}
+	if s := u.Settings; s.Organization != "" && string(res.Organization) != s.Organization {
+		return Profile{}, openid.During(openid.AtPerson, openid.Fail(openid.ErrOutsider, "organization"))
+	}
 	c, err := b.workOSToken(ctx, u, res.Access)
 	if err != nil {
 		return Profile{}, openid.During(openid.AtToken, err)
@@ -135,6 +138,7 @@ func (b *Broker) workOSProfile(ctx context.Context, u Upstream, x Exchange) (Pro
 		Profile struct {
 			ID           string       `json:"id"`
 			Connection   string       `json:"connection_id"`
+			Provider     string       `json:"connection_type"`
 			Organization openid.Word  `json:"organization_id"`
 			Email        openid.Word  `json:"email"`
 			First        openid.Word  `json:"first_name"`
@@ -148,8 +152,9 @@ func (b *Broker) workOSProfile(ctx context.Context, u Upstream, x Exchange) (Pro
 		return Profile{}, err
 	}
 	from := res.Profile
-	if s := u.Settings; s.Connection != "" && from.Connection != s.Connection || s.Organization != "" && string(from.Organization) != s.Organization {
-		return Profile{}, openid.During(openid.AtPerson, openid.Fail(openid.ErrOutsider, "connection or organization"))
+	if s := u.Settings; s.Connection != "" && from.Connection != s.Connection || s.Organization != "" && string(from.Organization) != s.Organization ||
+		s.Provider != "" && from.Provider != s.Provider {
+		return Profile{}, openid.During(openid.AtPerson, openid.Fail(openid.ErrOutsider, "connection, organization or provider"))
 	}
 	p := Profile{Issuer: u.Issuer(), Subject: from.ID, Organization: string(from.Organization), Groups: from.Groups, Tokens: Tokens{Access: secret.Value(res.Access)}}
 	if len(from.Roles) == 0 {
