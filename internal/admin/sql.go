@@ -68,11 +68,10 @@ func lockEnrolment(ctx context.Context, tx *db.Tx, u identity.UserID, c client.I
 }
 
 // otherAdmins counts the users besides u who administer a client. Roles are
-// compared in their stored form, in which a quote within a role is escaped; not by
-// LIKE, which takes a role "ADMIN" for it on SQLite.
+// compared in their stored form, in which a quote within a role is escaped.
 func otherAdmins(ctx context.Context, tx *db.Tx, c client.ID, u identity.UserID) (int64, error) {
 	return db.One(ctx, tx, db.Int, `SELECT COUNT(*) FROM enrolments e JOIN users u ON u.id = e.user_id
-		WHERE e.client_id = $1 AND e.user_id <> $2 AND e.status = 'active' AND u.status = 'active' AND REPLACE(e.roles, $3, '') <> e.roles`, c, u, `"`+roleAdmin+`"`)
+		WHERE e.client_id = $1 AND e.user_id <> $2 AND e.status = 'active' AND u.status = 'active' AND e.roles LIKE $3`, c, u, `%"`+roleAdmin+`"%`)
 }
 
 func scanPerson(r db.Row) (p Person, err error) {
