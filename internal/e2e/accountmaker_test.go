@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -106,9 +107,7 @@ func (b browser) fetch(method, at string, headers map[string]string, body any) f
 
 func withHeader(headers map[string]string, name, value string) map[string]string {
 	out := map[string]string{name: value}
-	for k, v := range headers {
-		out[k] = v
-	}
+	maps.Copy(out, headers)
 	return out
 }
 
