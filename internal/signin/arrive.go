@@ -38,6 +38,9 @@ const (
 func (c *Core) arrive(ctx context.Context, tx *db.Tx, out *Returned, a arrival) (*fault.Error, error) {
 	p := out.Profile
 	user, rel, err := c.relate(ctx, tx, out.Client, p)
+	if err == nil && a.terms.Existing {
+		rel, err = within(ctx, tx, out.Client, user, rel)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +91,7 @@ func (a arrival) proof(out Returned, user identity.User) proof {
 		upstream:   &provenance{Key: a.up.Key, Issuer: out.Profile.Issuer, Session: out.Profile.Session, At: out.Profile.Authenticated, Impersonator: out.Profile.Impersonator},
 		sessionFor: a.terms.SessionFor,
 	}
-	if len(a.terms.Roles) > 0 {
+	if a.terms.Roles != nil {
 		email, _ := out.Profile.TrustedEmail()
 		p.rules = &ruling{rules: a.terms.Roles, keep: a.terms.KeepRoles, said: client.Assertion{
 			Upstream: a.up.Key, Kind: string(a.up.Kind), Email: email, Organization: out.Profile.Organization,
@@ -148,6 +151,19 @@ func ownerOf(ctx context.Context, tx *db.Tx, u identity.User, verified bool, p u
 		return claimable, nil
 	}
 	return linkable, nil
+}
+
+// within is the relation of an upstream account to a client's own users: who is
+// only other clients' is a stranger to it.
+func within(ctx context.Context, tx *db.Tx, cl client.Client, u identity.User, r relation) (relation, error) {
+	if r == stranger {
+		return r, nil
+	}
+	_, err := client.EnrolmentOf(ctx, tx, u.ID, cl.ID)
+	if errors.Is(err, db.ErrNotFound) {
+		return stranger, nil
+	}
+	return r, err
 }
 
 // refuse is the fault of an arrival that the terms do not let in.

@@ -31,7 +31,7 @@ type UpstreamReturn struct {
 // Terms are what differs between surfaces in a sign-in by an upstream, beside the
 // client's policy.
 type Terms struct {
-	Existing     bool // make no user: somebody nobody knows is fault.UserUnknown
+	Existing     bool // make no user and no place in the client: who has none is fault.UserUnknown
 	VerifiedOnly bool // without a link, only an address that the upstream vouches for lets in: else fault.EmailUnverified, or fault.LinkTaken
 	NeedsEmail   bool // make no user without an address: fault.EmailRequired
 	Rename       bool // take the names over at every sign-in, not at the first alone
@@ -43,8 +43,10 @@ type Terms struct {
 	// cookie and no refresh token, SignedIn.SessionID is what the surface's own
 	// tokens name.
 	SessionFor time.Duration
-	Roles      []client.RoleRule
-	KeepRoles  bool // do not take back a role that a rule gave once it no longer holds
+	// Roles are given by these rules. Where there are none left, an empty list takes
+	// back what they gave; nil is a surface that knows no rules.
+	Roles     []client.RoleRule
+	KeepRoles bool // do not take back a role that a rule gave once it no longer holds
 	// Alias is the prefix of the alias that the user gets in the client, before the
 	// subject at the upstream; "" gives none.
 	Alias string

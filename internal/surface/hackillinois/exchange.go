@@ -154,7 +154,7 @@ func (a *API) refresh(w http.ResponseWriter, r *http.Request, c caller) {
 		})
 	} else {
 		out, err = a.SignIn.Renew(r.Context(), signin.RenewIn{
-			ClientID: s.Client, Alias: c.alias, Session: c.session, Since: c.since, For: life, Within: s.renewWithin(), Limit: renewLimit(), Visitor: visitor(r),
+			ClientID: s.Client, Alias: c.alias, Session: c.session, Since: c.since, For: life, Within: s.RenewWithin, Limit: renewLimit(), Visitor: visitor(r),
 		})
 	}
 	if err != nil {

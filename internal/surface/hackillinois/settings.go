@@ -18,7 +18,7 @@ type Settings struct {
 	PassThrough    []string          // providers that answer the application itself
 	LinkedInLegacy bool              // LinkedIn before OpenID Connect, for applications that have its scopes
 
-	RenewWithin   time.Duration // how long after a login its tokens are renewed; 0: RenewWithin
+	RenewWithin   time.Duration // how long after a login its tokens are renewed (§9 W7)
 	LegacyUntil   time.Time     // until when tokens of the original, which have no jti, are good; zero: never
 	Impersonation bool          // an administrator may have tokens of others
 
@@ -26,7 +26,7 @@ type Settings struct {
 	StaffDomain string   // addresses of this domain are given the role Staff
 	StaffHosted string   // and Google's, only if the account is of this Workspace
 	Admins      []string // addresses that are given the role Admin
-	GrantBy     []string // by which providers; empty: GrantBy
+	GrantBy     []string // by which providers (contract §9 W12); by none if it is empty
 	KeepGrants  bool     // roles given by a rule stay when it holds no more
 
 	Services []string // keys of the clients that the private listener serves (§7.3)
@@ -34,14 +34,6 @@ type Settings struct {
 
 // Lifetime is how long a token of the original lives (contract §2.1).
 const Lifetime = 168 * time.Hour
-
-// RenewWithin is how long after a login its tokens are renewed, unless the
-// settings say otherwise (§9 W7).
-const RenewWithin = 30 * 24 * time.Hour
-
-// GrantBy are the providers whose word on an address makes somebody Staff or
-// Admin unless the settings say otherwise: both vouch for it (contract §9 W12).
-var GrantBy = []string{"github", "google"}
 
 // Providers are the names that the contract has. Each is also the beginning of the
 // ids of its users, and none is the beginning of another (§5.4).
@@ -56,40 +48,26 @@ func (s Settings) upstream(provider string) string {
 	return s.Upstreams[provider]
 }
 
-func (s Settings) renewWithin() time.Duration {
-	if s.RenewWithin > 0 {
-		return s.RenewWithin
-	}
-	return RenewWithin
-}
-
 // passes reports whether the provider answers the application itself.
 func (s Settings) passes(provider string) bool { return slices.Contains(s.PassThrough, provider) }
 
 // legacy reports whether the provider is LinkedIn as it was.
 func (s Settings) legacy(provider string) bool { return s.LinkedInLegacy && provider == "linkedin" }
 
-// rules give roles at a login, Staff before Admin (contract §6).
+// rules give roles at a login, Staff before Admin (contract §6). The list is never
+// nil: what the last rule gave ends with it.
 func (s Settings) rules() []client.RoleRule {
-	names := s.GrantBy
-	if len(names) == 0 {
-		names = GrantBy
-	}
-	var by []string
-	for _, p := range names {
-		if key := s.upstream(p); key != "" {
-			by = append(by, key)
+	all := []client.RoleRule{}
+	for _, p := range s.GrantBy {
+		key := s.upstream(p)
+		if key == "" {
+			continue
 		}
-	}
-	if by == nil {
-		return nil // an empty list would be all of them
-	}
-	var all []client.RoleRule
-	if s.StaffDomain != "" {
-		all = append(all, client.RoleRule{Role: "Staff", Domain: s.StaffDomain, Hosted: s.StaffHosted, Upstreams: by})
-	}
-	if len(s.Admins) > 0 {
-		all = append(all, client.RoleRule{Role: roleAdmin, Emails: s.Admins, Upstreams: by})
+		staff := client.RoleRule{Role: "Staff", Domain: s.StaffDomain, Upstreams: []string{key}}
+		if p == "google" {
+			staff.Hosted = s.StaffHosted
+		}
+		all = append(all, staff, client.RoleRule{Role: roleAdmin, Emails: s.Admins, Upstreams: []string{key}})
 	}
 	return all
 }

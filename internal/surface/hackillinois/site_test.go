@@ -88,7 +88,8 @@ func newSite(t testing.TB, d *db.DB) *site {
 	s.sign(tokenSecret, nil)
 	s.settings = &hackillinois.Settings{
 		Client: s.client.ID, Upstreams: map[string]string{"github": "github", "google": "google", "linkedin": "linkedin"},
-		Impersonation: true, StaffDomain: "hackillinois.org", Admins: []string{"systems@hackillinois.org"},
+		RenewWithin: 30 * 24 * time.Hour, Impersonation: true, StaffDomain: "hackillinois.org", Admins: []string{"systems@hackillinois.org"},
+		GrantBy: []string{"github", "google"},
 	}
 	s.api = &hackillinois.API{
 		SignIn: r.SignIn, Self: r.Self, Admin: r.Admin, Keys: r.Keys, Tokens: r.Tokens, Now: r.Now,

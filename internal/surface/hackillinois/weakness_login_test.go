@@ -204,6 +204,15 @@ func TestW09RemovedGrantsStayRemoved(t *testing.T) {
 		s.fakes["github"].SetPeople(upstreamtest.Person{ID: "78", Email: "stan@gmail.com", EmailVerified: true, Username: "stan"})
 		s.login("github", "")
 		want(t, "kept", s.get("/auth/roles/"+github+"/", admin), 200, `{"id":"`+github+`","roles":["User","Staff"]}`+"\n")
+
+		// The operator has no rules any more: what they gave ends, too.
+		s.settings.KeepGrants, s.settings.StaffDomain, s.settings.Admins = false, "", nil
+		s.fakes["github"].SetPeople(people["github"]...)
+		for _, id := range []string{"78", "1290381"} {
+			if got := s.rolesAfter("github", id); !slices.Equal(got, []string{"User"}) {
+				t.Errorf("github%s, without rules: %q", id, got)
+			}
+		}
 	})
 }
 
@@ -274,12 +283,19 @@ func TestW12GrantsAreByProvider(t *testing.T) {
 		if got := s.rolesAfter("google", "908290138109283982388"); !slices.Equal(got, []string{"User", "Staff"}) {
 			t.Errorf("by Google, of the Workspace: %q", got)
 		}
+		if got := s.rolesAfter("github", "78"); !slices.Equal(got, []string{"User", "Staff"}) {
+			t.Errorf("by GitHub, which has no Workspaces: %q", got)
+		}
 		s.settings.GrantBy = []string{"google"}
 		if got := s.rolesAfter("github", "1290381"); !slices.Equal(got, []string{"User"}) {
 			t.Errorf("by GitHub, which is on the list no more: %q", got)
 		}
-		if n := s.audited("user.role_changed", `"by":"rule"`); n != 1 {
-			t.Errorf("%d automatic grants in the audit log, want 1", n)
+		s.settings.GrantBy = nil
+		if got := s.rolesAfter("google", "908290138109283982388"); !slices.Equal(got, []string{"User"}) {
+			t.Errorf("by Google, of an empty list: %q", got)
+		}
+		if n := s.audited("user.role_changed", `"by":"rule"`); n != 3 {
+			t.Errorf("%d automatic changes in the audit log, want 3", n)
 		}
 	})
 }
