@@ -97,3 +97,10 @@ func UnlinkAll(ctx context.Context, tx *db.Tx, id UserID, keepIssuer, keepSubjec
 	return db.All(ctx, tx, scanLink, `DELETE FROM links WHERE user_id = $1 AND NOT (issuer = $2 AND subject = $3)
 		RETURNING issuer, subject, user_id, upstream, email, profile, created_at`, id, keepIssuer, keepSubject)
 }
+
+// UnlinkBefore removes the upstream accounts of a user that were linked before a
+// time, and returns them.
+func UnlinkBefore(ctx context.Context, tx *db.Tx, id UserID, at time.Time) ([]Link, error) {
+	return db.All(ctx, tx, scanLink, `DELETE FROM links WHERE user_id = $1 AND created_at < $2
+		RETURNING issuer, subject, user_id, upstream, email, profile, created_at`, id, db.At(at))
+}

@@ -3,6 +3,7 @@ package passkey
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"sallyport/internal/db"
 	"sallyport/internal/identity"
@@ -78,6 +79,11 @@ func Remove(ctx context.Context, tx *db.Tx, u identity.UserID, id ID) error {
 // RemoveAll ends the passkeys of a user, and reports how many there were.
 func RemoveAll(ctx context.Context, tx *db.Tx, u identity.UserID) (int64, error) {
 	return tx.Exec(ctx, `DELETE FROM passkeys WHERE user_id = $1`, u)
+}
+
+// RemoveBefore is RemoveAll for those that were made before a time.
+func RemoveBefore(ctx context.Context, tx *db.Tx, u identity.UserID, at time.Time) (int64, error) {
+	return tx.Exec(ctx, `DELETE FROM passkeys WHERE user_id = $1 AND created_at < $2`, u, db.At(at))
 }
 
 func one(n int64, err error) error {

@@ -126,21 +126,58 @@ func (c *Core) evict(ctx context.Context, tx *db.Tx, u identity.User, k keep, v 
 	if err != nil {
 		return err
 	}
+	if err := totp.Disable(ctx, tx, u.ID); err != nil {
+		return err
+	}
+	keys, err := passkey.RemoveAll(ctx, tx, u.ID)
+	if err != nil {
+		return err
+	}
+	if err := c.recordEvicted(ctx, tx, u, gone, keys, "email_verified", v); err != nil {
+		return err
+	}
+	return c.endEverything(ctx, tx, u, v)
+}
+
+// evictOlder ends the upstream accounts and passkeys that are older than the proof
+// of an address, whose owner has lost the password or never had one. A verification
+// link ends nothing of what came before it, because who presses its button is as a
+// rule who signed up; but if that was somebody else, a new password alone would not
+// put them out.
+func (c *Core) evictOlder(ctx context.Context, tx *db.Tx, u identity.User, address string, v Visitor) error {
+	emails, err := identity.Emails(ctx, tx, u.ID)
+	if err != nil {
+		return err
+	}
+	if at := identity.AddressIn(emails, address); address != "" && at != nil {
+		gone, err := identity.UnlinkBefore(ctx, tx, u.ID, at.VerifiedAt)
+		if err != nil {
+			return err
+		}
+		keys, err := passkey.RemoveBefore(ctx, tx, u.ID, at.VerifiedAt)
+		if err != nil {
+			return err
+		}
+		if err := c.recordEvicted(ctx, tx, u, gone, keys, "password_reset", v); err != nil {
+			return err
+		}
+	}
+	return c.endEverything(ctx, tx, u, v)
+}
+
+func (c *Core) recordEvicted(ctx context.Context, tx *db.Tx, u identity.User, gone []identity.Link, keys int64, reason string, v Visitor) error {
 	for _, l := range gone {
 		err := audit.Record(ctx, tx, c.Now(), v.event(audit.UserUnlinked, u, client.Client{}, map[string]any{
-			"upstream": l.Upstream, "issuer": l.Issuer, "subject": l.Subject, "reason": "email_verified",
+			"upstream": l.Upstream, "issuer": l.Issuer, "subject": l.Subject, "reason": reason,
 		}))
 		if err != nil {
 			return err
 		}
 	}
-	if err := totp.Disable(ctx, tx, u.ID); err != nil {
-		return err
+	if keys == 0 {
+		return nil
 	}
-	if _, err := passkey.RemoveAll(ctx, tx, u.ID); err != nil {
-		return err
-	}
-	return c.endEverything(ctx, tx, u, v)
+	return audit.Record(ctx, tx, c.Now(), v.event(audit.UserPasskeyRemoved, u, client.Client{}, map[string]any{"passkeys": keys, "reason": reason}))
 }
 
 // evictAll is evict where no upstream account proved the address.

@@ -139,8 +139,8 @@ type ResetIn struct {
 
 // ResetPassword replaces the password of the user that the link was mailed to,
 // and ends everything that might be in other hands: sessions, refresh tokens,
-// other reset and magic links, half-done sign-ins. A password that is refused
-// leaves the link usable. It signs nobody in.
+// other reset and magic links, half-done sign-ins, and the ways in that are older
+// than the proof of the address. A password that is refused leaves the link usable. It signs nobody in.
 func (c *Core) ResetPassword(ctx context.Context, in ResetIn) error {
 	if err := c.take(ctx, in.Limits.Count...); err != nil {
 		return err
@@ -206,11 +206,12 @@ func (c *Core) reset(ctx context.Context, tx *db.Tx, in ResetIn, hash string) (*
 	if err != nil {
 		return nil, err
 	}
-	end := c.endEverything
 	if first {
-		end = c.evictAll
+		err = c.evictAll(ctx, tx, u, in.Visitor)
+	} else {
+		err = c.evictOlder(ctx, tx, u, s.Email, in.Visitor)
 	}
-	if err := end(ctx, tx, u, in.Visitor); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	rules := []limit.Rule{passwordFloor(u.Email)}
