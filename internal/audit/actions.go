@@ -30,7 +30,7 @@ const (
 	UserBackupCodesMade    Action = "user.backup_codes_made"    // new backup codes; the old ones are void
 	UserBackupCodeUsed     Action = "user.backup_code_used"     // detail remaining
 	UserPasskeyAdded       Action = "user.passkey_added"        // detail passkey, title
-	UserPasskeyRemoved     Action = "user.passkey_removed"      // detail passkey, title
+	UserPasskeyRemoved     Action = "user.passkey_removed"      //nolint:gosec // detail passkey, title; the name of an action
 	UserLinked             Action = "user.linked"               // an upstream account was linked; detail upstream
 	UserUnlinked           Action = "user.unlinked"             // and unlinked
 	UserImpersonated       Action = "user.impersonated"         // an administrator got a token of theirs
@@ -51,8 +51,8 @@ const (
 	DeviceDenied     Action = "device.denied"     // and turned one away
 	ConsentWithdrawn Action = "consent.withdrawn" // a person took back what they let a client have; detail grants
 
-	UpstreamTokenGiven Action = "upstream_token.given" // a client fetched a person's token of an upstream; detail upstream, renewed
-	UpstreamTokenEnded Action = "upstream_token.ended" // the upstream renews it no more; detail upstream
+	UpstreamTokenGiven Action = "upstream.token_given" // a client fetched a person's token of an upstream; detail upstream, renewed
+	UpstreamTokenEnded Action = "upstream.token_ended" // the upstream renews it no more; detail upstream
 )
 
 // Invitations, clients, upstreams, tenants, webhooks.
