@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 )
 
 // maxBody is where the original cuts a body (contract §1.3); here it is refused.
@@ -38,6 +39,10 @@ type body struct {
 	Email     text `json:"email"`
 }
 
+// storable reports whether a text can be in a database; one that cannot is
+// nobody's id.
+func storable(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
+
 // errMalformed reports a body that is not JSON, or holds what no database keeps.
 var errMalformed = errors.New("hackillinois: malformed body")
 
@@ -65,7 +70,7 @@ func readBody(w http.ResponseWriter, r *http.Request) (b body, err error) {
 		return body{}, nil // another value than an object
 	}
 	for _, t := range []text{b.Code, b.CodeVerifier, b.ID, b.Role, b.Username, b.FirstName, b.LastName, b.Email} {
-		if strings.ContainsRune(string(t), 0) {
+		if !storable(string(t)) {
 			return body{}, errMalformed
 		}
 	}

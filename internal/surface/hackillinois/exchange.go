@@ -79,7 +79,7 @@ type proofOfCode struct {
 
 // redirectURI is that of the request, or the client's first.
 func redirectURI(cl client.Client, r *http.Request) string {
-	uri, _ := cl.RedirectURI(r.URL.Query().Get("redirect_uri"))
+	uri, _ := cl.RedirectURI(parameter(r, "redirect_uri"))
 	return uri
 }
 

@@ -48,6 +48,11 @@ type presented struct {
 	Session  session.ID `json:"sid"`
 }
 
+// storable reports whether what a token names can be there.
+func (p presented) storable() bool {
+	return storable(p.ID) && storable(string(p.Session)) && (p.Act == nil || storable(p.Act.Subject))
+}
+
 // skew is how far other clocks may be ahead (§2.3).
 const skew = time.Minute
 
@@ -65,12 +70,17 @@ func (a *API) gate(role string, h func(http.ResponseWriter, *http.Request, calle
 		case !slices.Contains(c.roles, role):
 			forbid(w)
 		default:
-			if as := r.Header.Get(impersonate); as != "" && a.mayImpersonate(c) {
+			if as := named(r, impersonate); as != "" && a.mayImpersonate(c) {
 				c.alias = as
 			}
 			h(w, r, c)
 		}
 	})
+}
+
+// named is the id in a header. What no text is names nobody.
+func named(r *http.Request, header string) string {
+	return strings.ToValidUTF8(r.Header.Get(header), "\uFFFD")
 }
 
 // mayImpersonate reports whether the header means anything: not for a token that
@@ -152,7 +162,7 @@ func (a *API) verify(r *http.Request, raw string) (presented, error) {
 	if err == nil {
 		err = t.Claims(&p)
 	}
-	if err == nil && (t.Type != "" && t.Type != "JWT" || p.ID == "" || p.Expires <= 0 || p.IssuedAt > float64(now.Add(skew).Unix())) {
+	if err == nil && (t.Type != "" && t.Type != "JWT" || p.ID == "" || !p.storable() || p.Expires <= 0 || p.IssuedAt > float64(now.Add(skew).Unix())) {
 		err = token.ErrMalformed
 	}
 	if err != nil {

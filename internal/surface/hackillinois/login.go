@@ -3,6 +3,7 @@ package hackillinois
 import (
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -35,14 +36,14 @@ func (a *API) start(w http.ResponseWriter, r *http.Request) {
 		refuse(w, invalidProvider)
 		return
 	}
-	q := r.URL.Query()
-	challenge, ok := challengeOf(q.Get("code_challenge"), q.Get("code_challenge_method"))
-	if !ok || challenge != "" && s.passes(provider) || len(q.Get("state")) > maxState {
+	state := parameter(r, "state")
+	challenge, ok := challengeOf(parameter(r, "code_challenge"), parameter(r, "code_challenge_method"))
+	if !ok || challenge != "" && s.passes(provider) || len(state) > maxState {
 		refuse(w, startWords.refused) // a challenge that nobody would hold the code against is none
 		return
 	}
 	in := signin.UpstreamStart{
-		ClientID: s.Client, Upstream: key, RedirectURI: q.Get("redirect_uri"), Allows: client.Client.RedirectAnyQuery,
+		ClientID: s.Client, Upstream: key, RedirectURI: parameter(r, "redirect_uri"), Allows: client.Client.RedirectAnyQuery,
 		Legacy: s.legacy(provider), Limits: startLimits(wire.OriginOf(r.Context()), provider), Visitor: visitor(r),
 	}
 	if s.passes(provider) {
@@ -54,7 +55,7 @@ func (a *API) start(w http.ResponseWriter, r *http.Request) {
 		redirect(w, location)
 		return
 	}
-	in.State, in.Cookie, in.Callback = q.Get("state"), wire.Cookie(r, cookieName(r)), base(r)+"/auth/callback/"+provider+"/"
+	in.State, in.Cookie, in.Callback = state, wire.Cookie(r, cookieName(r)), base(r)+"/auth/callback/"+provider+"/"
 	in.Data = marshal(bound{provider, in.RedirectURI, challenge})
 	started, err := a.SignIn.StartUpstream(r.Context(), in)
 	if err != nil {
@@ -63,6 +64,23 @@ func (a *API) start(w http.ResponseWriter, r *http.Request) {
 	}
 	bind(w, r, started.Cookie)
 	redirect(w, started.Location)
+}
+
+// parameter is a value in the query as clients write it, escaped or not: it runs to
+// the next "&" (§4.1). The standard library drops a value with a semicolon or a
+// stray "%", and the browser would land on another page than it was sent to.
+func parameter(r *http.Request, name string) string {
+	for pair := range strings.SplitSeq(r.URL.RawQuery, "&") {
+		key, value, _ := strings.Cut(pair, "=")
+		if key != name {
+			continue
+		}
+		if plain, err := url.QueryUnescape(value); err == nil {
+			return plain
+		}
+		return value
+	}
+	return ""
 }
 
 // maxState bounds the application's own state in bytes.
@@ -115,6 +133,9 @@ func (a *API) callback(w http.ResponseWriter, r *http.Request) {
 	}}
 	out, err := a.SignIn.DeferUpstream(r.Context(), in)
 	if !out.Client.RedirectAnyQuery(out.RedirectURI) {
+		if err == nil {
+			err = fault.New(fault.RedirectURIInvalid) // taken off the list meanwhile
+		}
 		a.fail(w, r, callbackWords, err)
 		return
 	}

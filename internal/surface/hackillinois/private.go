@@ -59,7 +59,7 @@ func (a *API) sibling(h func(http.ResponseWriter, *http.Request, caller)) http.H
 			a.report(r, err)
 			a.Crash(w, r)
 		default:
-			h(w, r, caller{service: cl.ID, alias: r.Header.Get(identityHeader)})
+			h(w, r, caller{service: cl.ID, alias: named(r, identityHeader)})
 		}
 	}
 }

@@ -18,12 +18,13 @@ const (
 )
 
 // handled is what all handlers have in common: what is no route in the original
-// is none here, and any page may read the answer. No cookie of ours means
-// anything to these routes but the callback, which answers no page.
+// is none here, even where a segment of dots fits one, and any page may read the
+// answer. No cookie of ours means anything to these routes but the callback,
+// which answers no page.
 func (a *API) handled(h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodHead || slashed(r) || a.Settings().Client == "" {
-			a.MethodNotAllowed(w, r)
+		if r.Method == http.MethodHead || slashed(r) || cleaned(r.URL.Path) != r.URL.Path || a.Settings().Client == "" {
+			a.NotFound(w, r)
 			return
 		}
 		crossOrigin(w, r)
@@ -96,8 +97,8 @@ func (a *API) lives(w http.ResponseWriter, r *http.Request) {
 	wire.Write(w, http.StatusOK, "text/plain; charset=utf-8", []byte("The API Gateway Lives"))
 }
 
-// NotFound answers, on a mount of the surface's own, what no route has (§1.2): a
-// path written with doubled slashes or dots is sent to the clean one.
+// NotFound answers what no route has (§1.2): a path written with doubled slashes
+// or dots is sent to the clean one.
 func (a *API) NotFound(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodOptions {
 		preflight(w, r)

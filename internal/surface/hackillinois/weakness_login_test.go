@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"sallyport/internal/client"
 	"sallyport/internal/db"
 	"sallyport/internal/db/dbtest"
 	"sallyport/internal/identity"
@@ -91,12 +92,27 @@ func TestW02RedirectsOnlyToTheListedPages(t *testing.T) {
 		"?redirect_uri=" + page + "?isiOS=1": page + "?isiOS=1&code=",
 		"?redirect_uri=" + url.QueryEscape(page+"?to=/a?b=c"):       page + "?to=/a?b=c&code=",
 		"?redirect_uri=" + adminPage:                                adminPage + "?code=",
+		"?redirect_uri=" + adminPage + "?to=/a;b=c":                 adminPage + "?to=/a;b=c&code=",
+		"?redirect_uri=" + adminPage + "?to=100%":                   adminPage + "?to=100%&code=",
 		"?redirect_uri=http://localhost:3000/auth/?isAndroid=1":     "http://localhost:3000/auth/?isAndroid=1&code=",
 		"?redirect_uri=" + url.QueryEscape(page+"?to=/caf\u00e9 x"): page + "?to=/caf%C3%A9%20x&code=",
 	} {
 		if to := s.comeBack("github", "", given).String(); !strings.HasPrefix(to, lands) {
 			t.Errorf("%s: landed at %s, want %s…", given, to, lands)
 		}
+	}
+}
+
+func TestW02NobodyIsSentToAPageThatWasTakenOffTheList(t *testing.T) {
+	s := newSite(t, dbtest.SQLite(t))
+	location, cookie := s.begin("github", "?redirect_uri="+adminPage)
+	back := s.choose("github", location, "")
+	s.client.Policy.RedirectURIs = []string{page}
+	s.rig.Write(func(ctx context.Context, tx *db.Tx) error { return client.Update(ctx, tx, s.client, s.rig.Now()) })
+	w := s.ask("GET", back, "", "Cookie", cookie)
+	want(t, "the answer", w, 403, noToken)
+	if l := w.Header().Get("Location"); l != "" || s.log.Len() > 0 {
+		t.Errorf("sent to %q; the log has %s", l, s.log)
 	}
 }
 

@@ -308,8 +308,10 @@ func TestW18OddClaimsAreRefused(t *testing.T) {
 	token := s.login("github", "")
 	for name, with := range map[string]map[string]any{
 		"no id": {"id": nil}, "a number for an id": {"id": 0}, "an empty id": {"id": ""}, "an object for an id": {"id": map[string]any{}}, "nobody's id": {"id": "github1"},
-		"somebody else's id": {"id": "github1290381"},
-		"no roles":           {"roles": nil}, "one role": {"roles": "User"}, "a number among roles": {"roles": []any{"User", 1}}, "null among roles": {"roles": []any{nil}},
+		"somebody else's id":       {"id": "github1290381"},
+		"an id that is not stored": {"id": "github6892396\x00"}, "a sid that is not stored": {"sid": "x\x00"},
+		"an actor who is not stored": {"act": map[string]any{"sub": "\x00"}},
+		"no roles":                   {"roles": nil}, "one role": {"roles": "User"}, "a number among roles": {"roles": []any{"User", 1}}, "null among roles": {"roles": []any{nil}},
 		"roles as an object": {"roles": map[string]any{"User": true}}, "another letter case": {"roles": []string{"user"}}, "no role": {"roles": []string{}},
 		"act as a text": {"act": "github1290381"}, "acting for nobody": {"act": map[string]any{"sub": ""}}, "acting by oneself": {"act": map[string]any{"sub": "github6892396"}},
 		"a jti that is a number": {"jti": 1}, "a sid that is a list": {"sid": []string{"x"}},
