@@ -184,6 +184,26 @@ func (c *Core) AccountMembers(ctx context.Context, who Caller, id org.ID, p Page
 	return all, total, err
 }
 
+// AccountMember returns one member of an account that the caller is a member of.
+func (c *Core) AccountMember(ctx context.Context, who Caller, id org.MembershipID) (AccountMember, error) {
+	var out AccountMember
+	err := c.DB.Read(ctx, func(ctx context.Context, tx *db.Tx) error {
+		m, err := org.MembershipByID(ctx, tx, id)
+		if err == nil {
+			_, _, err = seat(ctx, tx, who, m.OrgID)
+		}
+		if errors.Is(err, db.ErrNotFound) || fault.Is(err, fault.OrgUnknown) {
+			return fault.New(fault.UserUnknown)
+		} else if err != nil {
+			return err
+		}
+		u, err := identity.ByID(ctx, tx, m.UserID)
+		out = AccountMember{m, u}
+		return err
+	})
+	return out, err
+}
+
 // SetAccountRole gives a member another role, as admins may below owners, and
 // owners everywhere. The last owner stays one.
 func (c *Core) SetAccountRole(ctx context.Context, who Caller, id org.ID, u identity.UserID, role org.Role) error {

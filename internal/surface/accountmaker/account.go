@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"sallyport/internal/client"
-	"sallyport/internal/fault"
 	"sallyport/internal/identity"
 	"sallyport/internal/org"
 	"sallyport/internal/self"
@@ -155,49 +154,4 @@ func (a *API) leaveWaitlist(w http.ResponseWriter, r *http.Request, c *call) {
 		return
 	}
 	noContent(w)
-}
-
-type inviteView struct {
-	ID        string `json:"id"`
-	Account   string `json:"account_id"`
-	Email     string `json:"email"`
-	Role      string `json:"role"`
-	ExpiresAt string `json:"expires_at"`
-}
-
-// rolesByName are the roles that an invitation may give; administrators are owners
-// here (contract §8).
-var rolesByName = map[string]org.Role{
-	"": org.Member, "owner": org.Owner, "admin": org.Owner, "member": org.Member, "viewer": org.Viewer,
-}
-
-// invite is POST /api/accounts/{account_id}/invite (contract §8). The secret goes
-// to the invited person's mail and nowhere else.
-func (a *API) invite(w http.ResponseWriter, r *http.Request, c *call) {
-	id, ok := identity.FromKSUID("acc", r.PathValue("account_id"))
-	if !ok {
-		a.fail(w, r, fault.New(fault.OrgUnknown))
-		return
-	}
-	email, name := c.email(true), c.text("role", field{max: maxOpaque})
-	role, ok := rolesByName[name]
-	if !ok {
-		c.fault("role", "enum", "owner, member or viewer", false)
-	}
-	if err := c.err(); err != nil {
-		a.fail(w, r, err)
-		return
-	}
-	made, err := a.Self.InviteToAccount(r.Context(), c.person(r), self.InviteAccountIn{
-		ClientID: c.who.client, Account: org.ID(id), Email: email, Role: role,
-		Page: base(r.Context()) + "/auth/accept-invite", Limits: inviteLimits(c.who.user),
-	})
-	if err != nil {
-		a.fail(w, r, err)
-		return
-	}
-	wire.WriteJSON(w, http.StatusOK, inviteView{
-		ID: identity.KSUID("inv", made.ID), Account: accountID(org.ID(id)), Email: made.Email, Role: roleOf(role),
-		ExpiresAt: made.ExpiresAt.UTC().Format(time.RFC3339),
-	})
 }

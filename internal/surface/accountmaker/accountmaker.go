@@ -58,7 +58,7 @@ type API struct {
 // Routes lists every route of the surface; there are no others.
 func (a *API) Routes() []wire.Route {
 	public := wire.CORS{}
-	return append(a.withPreflight(slices.Concat(a.visitorRoutes(), a.userRoutes(), a.manageRoutes())), public.Routes([]wire.Route{
+	return append(a.withPreflight(slices.Concat(a.visitorRoutes(), a.userRoutes(), a.memberRoutes(), a.manageRoutes())), public.Routes([]wire.Route{
 		{Method: "GET", Pattern: "/.well-known/jwks.json", Handler: a.jwks},
 	})...)
 }

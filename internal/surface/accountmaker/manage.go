@@ -20,7 +20,6 @@ import (
 // (contract §8), for members of the account.
 func (a *API) manageRoutes() []wire.Route {
 	return []wire.Route{
-		{Method: "POST", Pattern: "/api/accounts/{account_id}/invite", Handler: a.asUser(a.invite)},
 		{Method: "GET", Pattern: "/api/accounts/{account_id}/accounts", Handler: a.asUser(a.listAccounts)},
 		{Method: "POST", Pattern: "/api/accounts/{account_id}/accounts", Handler: a.asUser(a.createAccount)},
 		{Method: "GET", Pattern: "/api/accounts/{account_id}", Handler: a.asUser(a.getAccount)},

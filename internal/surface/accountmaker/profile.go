@@ -97,15 +97,17 @@ func membershipOf(m org.Membership) membership {
 
 func membershipID(id org.MembershipID) string { return identity.KSUID("mbr", string(id)) }
 
+func identityOf(u identity.User) identityView {
+	return identityView{ID: userID(u.ID), GivenName: orNull(u.GivenName), FamilyName: orNull(u.FamilyName), DisplayName: orNull(u.DisplayName)}
+}
+
 // profileOf is a person as they see themselves; active is the account that their
 // token acts in.
 func profileOf(v self.AccountView, tenant client.TenantID, active org.ID) sessionProfile {
 	u := v.User
 	p := sessionProfile{
 		ID: userID(u.ID), Application: applicationID(tenant), Status: string(u.Status),
-		Identity: identityView{
-			ID: userID(u.ID), GivenName: orNull(u.GivenName), FamilyName: orNull(u.FamilyName), DisplayName: orNull(u.DisplayName),
-		},
+		Identity:    identityOf(u),
 		Credentials: []credential{}, Memberships: []membership{},
 	}
 	for _, e := range v.Emails {
