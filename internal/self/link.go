@@ -13,7 +13,9 @@ import (
 	"sallyport/internal/identity"
 	"sallyport/internal/job"
 	"sallyport/internal/mail"
+	"sallyport/internal/onetime"
 	"sallyport/internal/passkey"
+	"sallyport/internal/session"
 	"sallyport/internal/upstream"
 )
 
@@ -155,7 +157,8 @@ func (c *Core) Connecting(ctx context.Context, who Caller, proof Proof, key stri
 
 // Unlink removes the caller's accounts at an upstream, unless they are the last
 // way in (ways.remain). Of two that are removed at once the second sees that the
-// first is gone.
+// first is gone. What they signed in ends, but the session that the caller is in:
+// whoever holds the account there may be why it is removed.
 func (c *Core) Unlink(ctx context.Context, who Caller, proof Proof, key string) error {
 	if err := c.prove(ctx, who, proof); err != nil {
 		return err
@@ -183,9 +186,33 @@ func (c *Core) Unlink(ctx context.Context, who Caller, proof Proof, key string) 
 		case !w.remain(key):
 			return fault.New(fault.LastSignInMethod) // rolls the removal back
 		}
-		if err := c.record(ctx, tx, who, u, audit.UserUnlinked, map[string]any{"upstream": key}); err != nil || u.Email == "" {
+		if err := c.record(ctx, tx, who, u, audit.UserUnlinked, map[string]any{"upstream": key}); err != nil {
+			return err
+		}
+		if err := c.endSignInsBy(ctx, tx, who, u, key); err != nil || u.Email == "" {
 			return err
 		}
 		return job.EnqueueMail(ctx, tx, c.Key, mail.LinkChanged, u.Email, mail.Data{Name: u.DisplayName, Change: mail.LinkRemoved, Upstream: w.title(key)}, c.Now())
 	})
+}
+
+// endSignInsBy ends what began at an upstream: sessions but the caller's own, with
+// what hangs on them, and sign-ins that wait for a second factor.
+func (c *Core) endSignInsBy(ctx context.Context, tx *db.Tx, who Caller, u identity.User, key string) error {
+	if err := onetime.EndAll(ctx, tx, u.ID, onetime.Challenge); err != nil {
+		return err
+	}
+	all, err := session.ByUser(ctx, tx, u.ID, c.Now())
+	if err != nil {
+		return err
+	}
+	for _, s := range all {
+		if s.Upstream != key || s.ID == who.Session.ID {
+			continue
+		}
+		if _, err := c.end(ctx, tx, who, u, s.ID); err != nil {
+			return err
+		}
+	}
+	return nil
 }

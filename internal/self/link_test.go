@@ -5,14 +5,19 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"sallyport/internal/client"
 	"sallyport/internal/db"
 	"sallyport/internal/db/dbtest"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
+	"sallyport/internal/onetime"
 	"sallyport/internal/rig"
 	"sallyport/internal/self"
+	"sallyport/internal/session"
+	"sallyport/internal/signin"
+	"sallyport/internal/token"
 	"sallyport/internal/upstream"
 )
 
@@ -145,6 +150,58 @@ func TestUnlinkIsTold(t *testing.T) {
 		}
 		if err := r.Self.Unlink(t.Context(), bearer(r, u.ID), tries(self.Proof{}), "corp"); !fault.Is(err, fault.LinkUnknown) {
 			t.Errorf("again: %v", err)
+		}
+	})
+}
+
+// Whoever holds the account at the upstream, and is why it was removed, goes with
+// it: what it signed in ends, but for the browser that the person sits at.
+func TestUnlinkEndsWhatTheUpstreamSignedIn(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		r := rig.New(t, d)
+		r.Upstream("google", upstream.Google, nil)
+		app := shop(r, "password", "google")
+		u := r.User("jane@example.com", "Jane", plain, app)
+		linked(r, u, "google")
+		var all []session.Session
+		var families []string
+		r.Write(func(ctx context.Context, tx *db.Tx) error {
+			all, families = nil, nil
+			for _, by := range []string{"google", "google", "", "github"} {
+				s, _, err := session.Start(ctx, tx, session.Session{UserID: u.ID, Upstream: by, AuthenticatedAt: r.Now(), CreatedAt: r.Now(), ExpiresAt: r.Now().Add(time.Hour)})
+				if err != nil {
+					return err
+				}
+				raw, err := token.Issue(ctx, tx, r.Key, token.Family{UserID: u.ID, ClientID: app.ID, SessionID: s.ID, ExpiresAt: r.Now().Add(time.Hour)}, r.Now())
+				if err != nil {
+					return err
+				}
+				all, families = append(all, s), append(families, raw)
+			}
+			_, err := onetime.Create(ctx, tx, onetime.Secret{Purpose: onetime.Challenge, UserID: u.ID, ClientID: app.ID, ExpiresAt: r.Now().Add(time.Hour)}, r.Now())
+			return err
+		})
+		here := self.Caller{UserID: u.ID, Session: all[0], AuthenticatedAt: r.Now()}
+		if err := r.Self.Unlink(t.Context(), here, tries(self.Proof{}), "google"); err != nil {
+			t.Fatal(err)
+		}
+		for i, stays := range []bool{true, false, true, true} {
+			err := d.Read(t.Context(), func(ctx context.Context, tx *db.Tx) error {
+				_, err := session.ByID(ctx, tx, all[i].ID, r.Now())
+				return err
+			})
+			_, refreshed := r.SignIn.Refresh(t.Context(), signin.RefreshIn{ClientID: app.ID, Token: families[i]})
+			if (err == nil) != stays || (refreshed == nil) != stays {
+				t.Errorf("session %d by %q: %v, its refresh token: %v, want it there: %v", i, all[i].Upstream, err, refreshed, stays)
+			}
+		}
+		left := int64(0)
+		r.Write(func(ctx context.Context, tx *db.Tx) (err error) {
+			left, err = db.One(ctx, tx, db.Int, `SELECT COUNT(*) FROM onetime_secrets WHERE purpose = 'challenge'`)
+			return err
+		})
+		if left != 0 {
+			t.Error("a sign-in that waits for the second factor can be completed")
 		}
 	})
 }

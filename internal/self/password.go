@@ -118,19 +118,25 @@ func (c *Core) EndSession(ctx context.Context, who Caller, id session.ID) error 
 		if err != nil {
 			return err
 		}
-		ended, err := session.End(ctx, tx, u.ID, id)
-		if err != nil {
-			return err
+		ended, err := c.end(ctx, tx, who, u, id)
+		if err == nil && !ended {
+			err = fault.New(fault.SessionUnknown)
 		}
-		if !ended {
-			return fault.New(fault.SessionUnknown)
-		}
-		if _, err := token.EndBySession(ctx, tx, id); err != nil {
-			return err
-		}
-		if err := logout.Session(ctx, tx, id, c.Now()); err != nil {
-			return err
-		}
-		return c.record(ctx, tx, who, u, audit.UserLogout, map[string]any{"session_id": string(id)})
+		return err
 	})
+}
+
+// end ends a session of the caller with what hangs on it; false if there is none.
+func (c *Core) end(ctx context.Context, tx *db.Tx, who Caller, u identity.User, id session.ID) (bool, error) {
+	ended, err := session.End(ctx, tx, u.ID, id)
+	if err != nil || !ended {
+		return ended, err
+	}
+	if _, err := token.EndBySession(ctx, tx, id); err != nil {
+		return true, err
+	}
+	if err := logout.Session(ctx, tx, id, c.Now()); err != nil {
+		return true, err
+	}
+	return true, c.record(ctx, tx, who, u, audit.UserLogout, map[string]any{"session_id": string(id)})
 }
