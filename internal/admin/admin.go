@@ -50,7 +50,8 @@ type Core struct {
 
 // Caller is who asks: a user who holds a token of a client, or with Service the
 // client itself, within Scopes. Base is the absolute URL of the mount the request
-// came by: links in mails stay on it.
+// came by: links in mails stay on it. Reason is why they ask, in their own words, for
+// the audit log; they need not say.
 type Caller struct {
 	UserID    identity.UserID
 	ClientID  client.ID
@@ -59,7 +60,11 @@ type Caller struct {
 	IP        string
 	RequestID string
 	Base      string
+	Reason    string
 }
+
+// maxReason is how long a reason may be, in characters.
+const maxReason = 500
 
 // The scopes of services (contract keymaster §5.4).
 const (
@@ -116,6 +121,9 @@ func (c *Core) record(ctx context.Context, tx *db.Tx, a authority, action audit.
 	if a.who.Service {
 		actor = audit.Service(a.who.ClientID)
 		detail["source"] = "service_token"
+	}
+	if a.who.Reason != "" {
+		detail["reason"] = a.who.Reason
 	}
 	if u.ID != "" {
 		detail["email"], detail["name"] = u.Email, u.DisplayName

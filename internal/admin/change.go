@@ -89,7 +89,7 @@ func invalid(field, want string) error {
 // and of least to most characters.
 func line(field, s string, least, most int) (string, error) {
 	s = strings.TrimSpace(s)
-	if n := utf8.RuneCountInString(s); n < least || n > most || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+	if n := utf8.RuneCountInString(s); n < least || n > most || !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return "", invalid(field, WantLine)
 	}
 	return s, nil

@@ -45,12 +45,16 @@ type Waiting struct {
 	NotifiedAt time.Time
 }
 
-// QueueIn chooses who waits: in one client, for places or for a feature alone. Empty
-// parts choose all.
+// QueueIn chooses who waits: in one client, for places or for features alone, for one
+// feature, who has been told how they stand or who has not. Search is looked for in
+// address and display name. Empty parts choose all.
 type QueueIn struct {
 	ClientID client.ID
 	Places   bool
+	Features bool
 	Feature  string
+	Told     *bool
+	Search   string
 	Page     Page
 }
 
@@ -59,7 +63,14 @@ type QueueIn struct {
 func (c *Core) Queue(ctx context.Context, who Caller, in QueueIn) ([]Waiting, int, error) {
 	var all []Waiting
 	var total int
-	err := c.read(ctx, who, func(ctx context.Context, tx *db.Tx, a authority) error {
+	var err error
+	if in.Search, err = line("search", in.Search, 0, maxSearch); err != nil {
+		return nil, 0, err
+	}
+	if in.Feature, err = line("feature", in.Feature, 0, maxSearch); err != nil {
+		return nil, 0, err
+	}
+	err = c.read(ctx, who, func(ctx context.Context, tx *db.Tx, a authority) error {
 		id, tenant, err := a.within(ctx, tx, in.ClientID, manager)
 		if err != nil {
 			return err
@@ -80,16 +91,21 @@ func (c *Core) Queue(ctx context.Context, who Caller, in QueueIn) ([]Waiting, in
 	return all, total, err
 }
 
-// MaxDecisions is how many may be decided at once.
-const MaxDecisions = 500
+// MaxDecisions is how many may be decided at once, and maxSearch how long what is
+// looked for may be, in characters.
+const (
+	MaxDecisions = 500
+	maxSearch    = 200
+)
 
 // Decide lets in, or turns away, each who waits of those named, and says of each
 // what became of it: nil, or why not. One that cannot be decided holds up no other.
 // EnrolmentState means that they do not wait, or do no longer: of any number of
-// callers one decides. Who is let in is mailed.
+// callers one decides. Who is let in is mailed. A caller who decides nowhere is
+// refused.
 func (c *Core) Decide(ctx context.Context, who Caller, let bool, all ...Waiter) ([]error, error) {
-	if len(all) > MaxDecisions {
-		return nil, invalid("waiters", WantRange)
+	if err := c.decides(ctx, &who, len(all)); err != nil {
+		return nil, err
 	}
 	errs := make([]error, len(all))
 	for i, w := range all {
@@ -100,6 +116,18 @@ func (c *Core) Decide(ctx context.Context, who Caller, let bool, all ...Waiter) 
 		errs[i] = err
 	}
 	return errs, nil
+}
+
+// decides refuses a caller who decides nowhere, or about too many at once, or for a
+// reason that cannot be written down.
+func (c *Core) decides(ctx context.Context, who *Caller, n int) (err error) {
+	if n > MaxDecisions {
+		return invalid("waiters", WantRange)
+	}
+	if who.Reason, err = line("reason", who.Reason, 0, maxReason); err != nil {
+		return err
+	}
+	return c.read(ctx, *who, func(_ context.Context, _ *db.Tx, a authority) error { return a.atLeast(manager) })
 }
 
 func (c *Core) decide(ctx context.Context, who Caller, w Waiter, let bool) error {
@@ -186,8 +214,8 @@ const NotifyEvery = 24 * time.Hour
 // than once in NotifyEvery. It reports how many are mailed. Who does not wait, or is
 // out of the caller's reach, is passed over.
 func (c *Core) Notify(ctx context.Context, who Caller, all ...Waiter) (int, error) {
-	if len(all) > MaxDecisions {
-		return 0, invalid("waiters", WantRange)
+	if err := c.decides(ctx, &who, len(all)); err != nil {
+		return 0, err
 	}
 	mailed := 0
 	for _, w := range all {

@@ -96,6 +96,79 @@ func TestQueueIsEverybodyWhoWaitsWhereTheCallerDecides(t *testing.T) {
 	})
 }
 
+func TestQueueIsSearchedLiterally(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, o office) {
+		told := o.waits("ann", "board")
+		o.lists("board", "beta", "bob_b", "bobbb")
+		if n, err := o.Admin.Notify(t.Context(), o.callers["amy"], told); err != nil || n != 1 {
+			t.Fatal(n, err)
+		}
+		for _, c := range []struct {
+			in    admin.QueueIn
+			want  string
+			fault fault.Code
+		}{
+			{in: admin.QueueIn{Search: "ANN@"}, want: "ann: "},
+			{in: admin.QueueIn{Search: "%"}},
+			{in: admin.QueueIn{Search: "b_b"}, want: "bob_b:beta "},
+			{in: admin.QueueIn{Search: "!"}},
+			{in: admin.QueueIn{Search: "' OR '1'='1"}},
+			{in: admin.QueueIn{Search: "a\x00"}, fault: fault.FieldInvalid},
+			{in: admin.QueueIn{Search: "a\xff"}, fault: fault.FieldInvalid},
+			{in: admin.QueueIn{Feature: "a\x00"}, fault: fault.FieldInvalid},
+			{in: admin.QueueIn{Search: strings.Repeat("a", 201)}, fault: fault.FieldInvalid},
+			{in: admin.QueueIn{Features: true}, want: "bob_b:beta bobbb:beta "},
+			{in: admin.QueueIn{Told: new(true)}, want: "ann: "},
+			{in: admin.QueueIn{Told: new(false), Search: "bob"}, want: "bob_b:beta bobbb:beta "},
+			{in: admin.QueueIn{Places: true, Features: true}},
+		} {
+			got, total, err := o.queue("amy", c.in)
+			if got != c.want || total != len(strings.Fields(c.want)) || code(t, err) != c.fault {
+				t.Errorf("%+v: got %q of %d, %v; want %q", c.in, got, total, err, c.want)
+			}
+		}
+	})
+}
+
+// Why somebody was let in or turned away stands beside that they were.
+func TestDecisionsKeepTheirReason(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, o office) {
+		who := o.callers["amy"]
+		who.Reason = "not one of ours"
+		if errs, err := o.Admin.Decide(t.Context(), who, false, o.waits("ann", "board")); err != nil || errs[0] != nil {
+			t.Fatal(errs, err)
+		}
+		o.Write(func(ctx context.Context, tx *db.Tx) error {
+			n, err := db.One(ctx, tx, db.Int, `SELECT COUNT(*) FROM audit WHERE action = 'user.rejected' AND detail LIKE '%"reason":"not one of ours"%'`)
+			if n != 1 {
+				t.Errorf("%d entries with the reason, want 1", n)
+			}
+			return err
+		})
+		for _, reason := range []string{"a\nb", strings.Repeat("x", 501)} {
+			who.Reason = reason
+			if _, err := o.Admin.Decide(t.Context(), who, false, o.waits("w"+strings.Repeat("x", len(reason)%7), "board")); code(t, err) != fault.FieldInvalid {
+				t.Errorf("%q: got %v", reason, err)
+			}
+		}
+	})
+}
+
+func TestWhoDecidesNowhereIsRefusedAtOnce(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, o office) {
+		w := o.waits("ann", "board")
+		if _, err := o.Admin.Decide(t.Context(), o.callers["uma"], true, w); code(t, err) != fault.Forbidden {
+			t.Errorf("decide: got %v", err)
+		}
+		if _, err := o.Admin.Notify(t.Context(), o.callers["uma"], w); code(t, err) != fault.Forbidden {
+			t.Errorf("notify: got %v", err)
+		}
+	})
+}
+
 func TestDecideSaysOfEachWhatBecameOfIt(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, o office) {

@@ -130,14 +130,31 @@ func setConsole(ctx context.Context, tx *db.Tx, was, value string, now time.Time
 }
 
 // queued is everybody who waits, in the client $1 of the tenant $2: for places, if
-// $3, and for the feature $4 or any. Empty arguments ask for all.
+// $3, for features, if $4, and for the feature $5 or any; who has been told how they
+// stand ('told' in $6) or has not ('new'), and in whose address or name $7 is. Empty
+// arguments ask for all.
 const queued = ` FROM (
 	SELECT e.client_id, e.user_id, '' AS entry, '' AS org_id, '' AS feature, e.created_at, e.notified_at
-		FROM enrolments e WHERE e.status = 'pending' AND $4 = ''
+		FROM enrolments e WHERE e.status = 'pending' AND NOT $4 AND $5 = ''
 	UNION ALL
 	SELECT w.client_id, w.user_id, w.id, w.org_id, w.feature, w.created_at, w.notified_at
-		FROM waitlist w WHERE w.status = 'waiting' AND NOT $3 AND ($4 = '' OR w.feature = $4)
-	) AS q WHERE ($1 = '' OR q.client_id = $1) AND ($2 = '' OR q.client_id IN (SELECT id FROM clients WHERE tenant_id = $2))`
+		FROM waitlist w WHERE w.status = 'waiting' AND NOT $3 AND ($5 = '' OR w.feature = $5)
+	) AS q WHERE ($1 = '' OR q.client_id = $1) AND ($2 = '' OR q.client_id IN (SELECT id FROM clients WHERE tenant_id = $2))
+		AND ($6 = '' OR $6 = 'told' AND q.notified_at IS NOT NULL OR $6 = 'new' AND q.notified_at IS NULL)
+		AND ($7 = '' OR EXISTS (SELECT 1 FROM users u LEFT JOIN emails m ON m.user_id = u.id AND m.is_primary
+			WHERE u.id = q.user_id AND (m.address LIKE $7 ESCAPE '!' OR LOWER(u.display_name) LIKE $7 ESCAPE '!')))`
+
+// queuedArgs are the arguments of queued.
+func queuedArgs(id client.ID, tenant client.TenantID, in QueueIn) []any {
+	told, search := "", in.Search
+	if in.Told != nil {
+		told = map[bool]string{true: "told", false: "new"}[*in.Told]
+	}
+	if search != "" {
+		search = identity.Like(search)
+	}
+	return []any{id, tenant, in.Places, in.Features, in.Feature, told, search}
+}
 
 func scanWaiting(r db.Row) (w Waiting, err error) {
 	var since, notified db.Time
@@ -148,13 +165,13 @@ func scanWaiting(r db.Row) (w Waiting, err error) {
 
 // waiting returns one page of the queue and its length.
 func waiting(ctx context.Context, tx *db.Tx, id client.ID, tenant client.TenantID, in QueueIn) ([]Waiting, int, error) {
-	args := []any{id, tenant, in.Places, in.Feature}
+	args := queuedArgs(id, tenant, in)
 	total, err := db.One(ctx, tx, db.Int, `SELECT COUNT(*)`+queued, args...)
 	if err != nil {
 		return nil, 0, fmt.Errorf("count who waits: %w", err)
 	}
 	all, err := db.All(ctx, tx, scanWaiting, `SELECT q.client_id, q.user_id, q.entry, q.org_id, q.feature, q.created_at, q.notified_at`+queued+`
-		ORDER BY q.created_at, q.user_id, q.entry LIMIT $5 OFFSET $6`, append(args, in.Page.Size, in.Page.offset())...)
+		ORDER BY q.created_at, q.user_id, q.entry LIMIT $8 OFFSET $9`, append(args, in.Page.Size, in.Page.offset())...)
 	return all, int(total), err
 }
 
