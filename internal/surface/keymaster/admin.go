@@ -56,9 +56,9 @@ func (a *API) adminRoutes() []wire.Route {
 // who finds the caller of a request.
 type who func(*http.Request) (admin.Caller, error)
 
-// adminCaller is the user whose access token a request carries. What they may
+// AdminCaller is the user whose access token a request carries. What they may
 // do is for the core to say.
-func (a *API) adminCaller(r *http.Request) (admin.Caller, error) {
+func (a *API) AdminCaller(r *http.Request) (admin.Caller, error) {
 	t, err := a.userCaller(r)
 	if err != nil {
 		return admin.Caller{}, err
@@ -68,7 +68,7 @@ func (a *API) adminCaller(r *http.Request) (admin.Caller, error) {
 	return c, nil
 }
 
-// adminOrService is adminCaller for the routes that take a service's token too
+// adminOrService is AdminCaller for the routes that take a service's token too
 // (contract §5.4).
 func (a *API) adminOrService(r *http.Request) (admin.Caller, error) {
 	claims, err := a.bearer(r)

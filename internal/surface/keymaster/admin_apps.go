@@ -147,7 +147,7 @@ func optBool(b *wire.Body, name string) *bool {
 
 // createApp is POST /admin/apps.
 func (a *API) createApp(w http.ResponseWriter, r *http.Request) {
-	a.withAdminBody(w, r, a.adminCaller, http.StatusCreated, func(who admin.Caller, b *wire.Body) (any, error) {
+	a.withAdminBody(w, r, a.AdminCaller, http.StatusCreated, func(who admin.Caller, b *wire.Body) (any, error) {
 		in := appChange(b)
 		b.String("name", wire.Required)
 		if err := b.Err(); err != nil {
@@ -169,7 +169,7 @@ func known(id string) string {
 
 // updateApp is PUT /admin/apps/{app_id}.
 func (a *API) updateApp(w http.ResponseWriter, r *http.Request) {
-	a.withAdminBody(w, r, a.adminCaller, http.StatusOK, func(who admin.Caller, b *wire.Body) (any, error) {
+	a.withAdminBody(w, r, a.AdminCaller, http.StatusOK, func(who admin.Caller, b *wire.Body) (any, error) {
 		in := appChange(b)
 		if err := b.Err(); err != nil {
 			return nil, err
@@ -186,7 +186,7 @@ type appList struct {
 
 // apps is GET /admin/apps.
 func (a *API) apps(w http.ResponseWriter, r *http.Request) {
-	a.asAdmin(w, r, a.adminCaller, http.StatusOK, func(who admin.Caller) (any, error) {
+	a.asAdmin(w, r, a.AdminCaller, http.StatusOK, func(who admin.Caller) (any, error) {
 		q := wire.Query(r)
 		p, tenant := page(q), q.String("tenant_id")
 		if err := q.Err(); err != nil {
@@ -203,7 +203,7 @@ func (a *API) apps(w http.ResponseWriter, r *http.Request) {
 
 // app is GET /admin/apps/{app_id}.
 func (a *API) app(w http.ResponseWriter, r *http.Request) {
-	a.asAdmin(w, r, a.adminCaller, http.StatusOK, func(who admin.Caller) (any, error) {
+	a.asAdmin(w, r, a.AdminCaller, http.StatusOK, func(who admin.Caller) (any, error) {
 		cl, err := a.Admin.Client(r.Context(), who, appOf(r))
 		return viewApp(cl, ""), err
 	})
@@ -211,7 +211,7 @@ func (a *API) app(w http.ResponseWriter, r *http.Request) {
 
 // deleteApp is DELETE /admin/apps/{app_id}: the app is switched off.
 func (a *API) deleteApp(w http.ResponseWriter, r *http.Request) {
-	a.asAdmin(w, r, a.adminCaller, http.StatusOK, func(who admin.Caller) (any, error) {
+	a.asAdmin(w, r, a.AdminCaller, http.StatusOK, func(who admin.Caller) (any, error) {
 		return ok, a.Admin.DeactivateClient(r.Context(), who, appOf(r))
 	})
 }
@@ -222,7 +222,7 @@ type secretResponse struct {
 
 // regenerateSecret is POST /admin/apps/{app_id}/regenerate-secret.
 func (a *API) regenerateSecret(w http.ResponseWriter, r *http.Request) {
-	a.asAdmin(w, r, a.adminCaller, http.StatusOK, func(who admin.Caller) (any, error) {
+	a.asAdmin(w, r, a.AdminCaller, http.StatusOK, func(who admin.Caller) (any, error) {
 		secret, err := a.Admin.NewSecret(r.Context(), who, appOf(r))
 		return secretResponse{secret}, err
 	})

@@ -74,7 +74,7 @@ type inviteList struct {
 
 // invites is GET /admin/invites.
 func (a *API) invites(w http.ResponseWriter, r *http.Request) {
-	a.asAdmin(w, r, a.adminCaller, http.StatusOK, func(who admin.Caller) (any, error) {
+	a.asAdmin(w, r, a.AdminCaller, http.StatusOK, func(who admin.Caller) (any, error) {
 		q := wire.Query(r)
 		in := admin.InvitesIn{
 			ClientID: client.ID(known(q.String("app_id"))), Page: page(q),
@@ -94,7 +94,7 @@ func (a *API) invites(w http.ResponseWriter, r *http.Request) {
 
 // revokeInvite is DELETE /admin/invites/{invite_id}.
 func (a *API) revokeInvite(w http.ResponseWriter, r *http.Request) {
-	a.asAdmin(w, r, a.adminCaller, http.StatusOK, func(who admin.Caller) (any, error) {
+	a.asAdmin(w, r, a.AdminCaller, http.StatusOK, func(who admin.Caller) (any, error) {
 		return ok, a.Admin.RevokeInvite(r.Context(), who, known(r.PathValue("invite_id")))
 	})
 }
@@ -118,7 +118,7 @@ type entryList struct {
 
 // audit is GET /admin/audit.
 func (a *API) audit(w http.ResponseWriter, r *http.Request) {
-	a.asAdmin(w, r, a.adminCaller, http.StatusOK, func(who admin.Caller) (any, error) {
+	a.asAdmin(w, r, a.AdminCaller, http.StatusOK, func(who admin.Caller) (any, error) {
 		q := wire.Query(r)
 		in := admin.LogIn{ClientID: client.ID(known(q.String("app_id"))), UserID: identity.UserID(known(q.String("user_id"))), Page: page(q)}
 		if err := q.Err(); err != nil {

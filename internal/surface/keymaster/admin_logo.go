@@ -31,7 +31,7 @@ type logoResponse struct {
 
 // uploadLogo is POST /admin/apps/{app_id}/logo.
 func (a *API) uploadLogo(w http.ResponseWriter, r *http.Request) {
-	a.asAdmin(w, r, a.adminCaller, http.StatusOK, func(who admin.Caller) (any, error) {
+	a.asAdmin(w, r, a.AdminCaller, http.StatusOK, func(who admin.Caller) (any, error) {
 		id := appOf(r)
 		// Who may not upload need not send it.
 		if _, err := a.Admin.Client(r.Context(), who, id); err != nil {

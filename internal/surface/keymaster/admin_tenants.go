@@ -36,7 +36,7 @@ func tenantChange(b *wire.Body) admin.TenantChange {
 
 // createTenant is POST /admin/tenants.
 func (a *API) createTenant(w http.ResponseWriter, r *http.Request) {
-	a.withAdminBody(w, r, a.adminCaller, http.StatusCreated, func(who admin.Caller, b *wire.Body) (any, error) {
+	a.withAdminBody(w, r, a.AdminCaller, http.StatusCreated, func(who admin.Caller, b *wire.Body) (any, error) {
 		in := tenantChange(b)
 		b.String("name", wire.Required)
 		if err := b.Err(); err != nil {
@@ -49,7 +49,7 @@ func (a *API) createTenant(w http.ResponseWriter, r *http.Request) {
 
 // updateTenant is PUT /admin/tenants/{tenant_id}.
 func (a *API) updateTenant(w http.ResponseWriter, r *http.Request) {
-	a.withAdminBody(w, r, a.adminCaller, http.StatusOK, func(who admin.Caller, b *wire.Body) (any, error) {
+	a.withAdminBody(w, r, a.AdminCaller, http.StatusOK, func(who admin.Caller, b *wire.Body) (any, error) {
 		in := tenantChange(b)
 		if err := b.Err(); err != nil {
 			return nil, err
@@ -61,7 +61,7 @@ func (a *API) updateTenant(w http.ResponseWriter, r *http.Request) {
 
 // tenant is GET /admin/tenants/{tenant_id}.
 func (a *API) tenant(w http.ResponseWriter, r *http.Request) {
-	a.asAdmin(w, r, a.adminCaller, http.StatusOK, func(who admin.Caller) (any, error) {
+	a.asAdmin(w, r, a.AdminCaller, http.StatusOK, func(who admin.Caller) (any, error) {
 		t, err := a.Admin.Tenant(r.Context(), who, tenantOf(r))
 		return viewTenant(t), err
 	})
@@ -74,7 +74,7 @@ type tenantList struct {
 
 // tenants is GET /admin/tenants.
 func (a *API) tenants(w http.ResponseWriter, r *http.Request) {
-	a.asAdmin(w, r, a.adminCaller, http.StatusOK, func(who admin.Caller) (any, error) {
+	a.asAdmin(w, r, a.AdminCaller, http.StatusOK, func(who admin.Caller) (any, error) {
 		q := wire.Query(r)
 		p := page(q)
 		if err := q.Err(); err != nil {

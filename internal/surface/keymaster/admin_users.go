@@ -82,7 +82,7 @@ func (a *API) createUser(w http.ResponseWriter, r *http.Request) {
 
 // setRoles is PUT /admin/users/{user_id}/roles.
 func (a *API) setRoles(w http.ResponseWriter, r *http.Request) {
-	a.withAdminBody(w, r, a.adminCaller, http.StatusOK, func(who admin.Caller, b *wire.Body) (any, error) {
+	a.withAdminBody(w, r, a.AdminCaller, http.StatusOK, func(who admin.Caller, b *wire.Body) (any, error) {
 		app, roles := appID(b, wire.Required), b.Strings("roles", wire.Required)
 		if err := b.Err(); err != nil {
 			return nil, err
@@ -95,7 +95,7 @@ func (a *API) setRoles(w http.ResponseWriter, r *http.Request) {
 // names.
 func (a *API) enrolment(do func(*admin.Core, context.Context, admin.Caller, identity.UserID, client.ID) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		a.withAdminBody(w, r, a.adminCaller, http.StatusOK, func(who admin.Caller, b *wire.Body) (any, error) {
+		a.withAdminBody(w, r, a.AdminCaller, http.StatusOK, func(who admin.Caller, b *wire.Body) (any, error) {
 			app := appID(b, wire.Required)
 			if err := b.Err(); err != nil {
 				return nil, err
@@ -107,7 +107,7 @@ func (a *API) enrolment(do func(*admin.Core, context.Context, admin.Caller, iden
 
 // unenrol is DELETE /admin/users/{user_id}/apps/{app_id}.
 func (a *API) unenrol(w http.ResponseWriter, r *http.Request) {
-	a.asAdmin(w, r, a.adminCaller, http.StatusOK, func(who admin.Caller) (any, error) {
+	a.asAdmin(w, r, a.AdminCaller, http.StatusOK, func(who admin.Caller) (any, error) {
 		return ok, a.Admin.Unenrol(r.Context(), who, userOf(r), appOf(r))
 	})
 }

@@ -19,7 +19,7 @@ type madeWebhook struct {
 
 // createWebhook is POST /admin/apps/{app_id}/webhooks.
 func (a *API) createWebhook(w http.ResponseWriter, r *http.Request) {
-	a.withAdminBody(w, r, a.adminCaller, http.StatusCreated, func(who admin.Caller, b *wire.Body) (any, error) {
+	a.withAdminBody(w, r, a.AdminCaller, http.StatusCreated, func(who admin.Caller, b *wire.Body) (any, error) {
 		url, events := b.String("url", wire.Required), b.Strings("events", wire.Required, wire.Min(1))
 		if err := b.Err(); err != nil {
 			return nil, err
@@ -44,7 +44,7 @@ type webhookList struct {
 
 // webhooks is GET /admin/apps/{app_id}/webhooks.
 func (a *API) webhooks(w http.ResponseWriter, r *http.Request) {
-	a.asAdmin(w, r, a.adminCaller, http.StatusOK, func(who admin.Caller) (any, error) {
+	a.asAdmin(w, r, a.AdminCaller, http.StatusOK, func(who admin.Caller) (any, error) {
 		q := wire.Query(r)
 		p := page(q)
 		if err := q.Err(); err != nil {
@@ -63,7 +63,7 @@ func webhookOf(r *http.Request) webhook.ID { return webhook.ID(known(r.PathValue
 
 // deleteWebhook is DELETE /admin/apps/{app_id}/webhooks/{webhook_id}.
 func (a *API) deleteWebhook(w http.ResponseWriter, r *http.Request) {
-	a.asAdmin(w, r, a.adminCaller, http.StatusOK, func(who admin.Caller) (any, error) {
+	a.asAdmin(w, r, a.AdminCaller, http.StatusOK, func(who admin.Caller) (any, error) {
 		return ok, a.Admin.Unsubscribe(r.Context(), who, appOf(r), webhookOf(r))
 	})
 }
@@ -75,7 +75,7 @@ type testResponse struct {
 
 // testWebhook is POST /admin/apps/{app_id}/webhooks/{webhook_id}/test.
 func (a *API) testWebhook(w http.ResponseWriter, r *http.Request) {
-	a.asAdmin(w, r, a.adminCaller, http.StatusOK, func(who admin.Caller) (any, error) {
+	a.asAdmin(w, r, a.AdminCaller, http.StatusOK, func(who admin.Caller) (any, error) {
 		id, err := a.Admin.Ping(r.Context(), who, appOf(r), webhookOf(r))
 		return testResponse{"ok", id}, err
 	})
@@ -117,7 +117,7 @@ type deliveryList struct {
 
 // deliveries is GET /admin/apps/{app_id}/webhooks/{webhook_id}/deliveries.
 func (a *API) deliveries(w http.ResponseWriter, r *http.Request) {
-	a.asAdmin(w, r, a.adminCaller, http.StatusOK, func(who admin.Caller) (any, error) {
+	a.asAdmin(w, r, a.AdminCaller, http.StatusOK, func(who admin.Caller) (any, error) {
 		q := wire.Query(r)
 		p := page(q)
 		if err := q.Err(); err != nil {
@@ -136,7 +136,7 @@ func (a *API) deliveries(w http.ResponseWriter, r *http.Request) {
 // which the contract does not have: a receiver that was down longer than the
 // retries last is not lost.
 func (a *API) redeliver(w http.ResponseWriter, r *http.Request) {
-	a.asAdmin(w, r, a.adminCaller, http.StatusOK, func(who admin.Caller) (any, error) {
+	a.asAdmin(w, r, a.AdminCaller, http.StatusOK, func(who admin.Caller) (any, error) {
 		return ok, a.Admin.Redeliver(r.Context(), who, appOf(r), webhookOf(r), r.PathValue("delivery_id"))
 	})
 }
