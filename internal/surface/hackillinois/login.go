@@ -36,9 +36,8 @@ func (a *API) start(w http.ResponseWriter, r *http.Request) {
 		refuse(w, invalidProvider)
 		return
 	}
-	state := parameter(r, "state")
 	challenge, ok := challengeOf(parameter(r, "code_challenge"), parameter(r, "code_challenge_method"))
-	if !ok || challenge != "" && s.passes(provider) || len(state) > maxState {
+	if !ok || challenge != "" && s.passes(provider) {
 		refuse(w, startWords.refused) // a challenge that nobody would hold the code against is none
 		return
 	}
@@ -55,8 +54,12 @@ func (a *API) start(w http.ResponseWriter, r *http.Request) {
 		redirect(w, location)
 		return
 	}
-	in.State, in.Cookie, in.Callback = state, wire.Cookie(r, cookieName(r)), base(r)+"/auth/callback/"+provider+"/"
+	in.State, in.Cookie, in.Callback = parameter(r, "state"), wire.Cookie(r, cookieName(r)), base(r)+"/auth/callback/"+provider+"/"
 	in.Data = marshal(bound{provider, in.RedirectURI, challenge})
+	if 2*len(in.Data)+6*len(in.State) > maxKept {
+		refuse(w, startWords.refused)
+		return
+	}
 	started, err := a.SignIn.StartUpstream(r.Context(), in)
 	if err != nil {
 		a.fail(w, r, startWords, err)
@@ -83,8 +86,10 @@ func parameter(r *http.Request, name string) string {
 	return ""
 }
 
-// maxState bounds the application's own state in bytes.
-const maxState = 1024
+// maxKept bounds in bytes what an application has us keep for a login: its
+// redirect URI twice, and its state, of which JSON makes six bytes of one at most.
+// It is half of what there is room for: the other is for who comes back.
+const maxKept = 8 << 10
 
 // challengeOf reads a code challenge, which may be missing; plain ones are not
 // taken (RFC 7636 §4.2, RFC 9700 §2.1.1).

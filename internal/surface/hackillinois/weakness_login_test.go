@@ -83,13 +83,25 @@ func TestW02RedirectsOnlyToTheListedPages(t *testing.T) {
 			}
 		}
 	}
+	// More than there is room for is refused before anything is kept or logged.
+	for about, query := range map[string]string{
+		"a long page": "?redirect_uri=" + page + "?to=/" + strings.Repeat("x", 7900), "a longer one": "?redirect_uri=" + page + "?to=/" + strings.Repeat("x", 20000),
+		"signs that JSON escapes": "?redirect_uri=" + page + "?to=/" + strings.Repeat("%26", 1340), "a long state": "?state=" + strings.Repeat("x", 2000),
+	} {
+		s.settings.PassThrough = nil
+		want(t, about, s.ask("GET", "/auth/google/"+query, ""), 403, noURL)
+	}
+	if n := s.count("onetime_secrets"); n != "onetime_secrets 0 " || s.log.Len() > 0 {
+		t.Errorf("kept %s, logged %s", n, s.log)
+	}
 	// What clients send, unescaped or not, is where the browser lands, to the byte.
 	s.settings.PassThrough = nil
 	for given, lands := range map[string]string{
-		"":                                   page + "?code=",
-		"?redirect_uri=":                     page + "?code=",
-		"?redirect_uri=" + page:              page + "?code=",
-		"?redirect_uri=" + page + "?isiOS=1": page + "?isiOS=1&code=",
+		"": page + "?code=",
+		"?redirect_uri=" + page + "?to=/" + strings.Repeat("x", 3500): page + "?to=/" + strings.Repeat("x", 3500) + "&code=",
+		"?redirect_uri=":                                            page + "?code=",
+		"?redirect_uri=" + page:                                     page + "?code=",
+		"?redirect_uri=" + page + "?isiOS=1":                        page + "?isiOS=1&code=",
 		"?redirect_uri=" + url.QueryEscape(page+"?to=/a?b=c"):       page + "?to=/a?b=c&code=",
 		"?redirect_uri=" + adminPage:                                adminPage + "?code=",
 		"?redirect_uri=" + adminPage + "?to=/a;b=c":                 adminPage + "?to=/a;b=c&code=",
