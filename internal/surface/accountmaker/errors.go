@@ -91,6 +91,7 @@ var fields = map[fault.Code]invalidParam{
 	fault.EmailInvalid:       {In: "body", Path: "email", Type: "email", Received: null, Expected: "email address"},
 	fault.RedirectURIInvalid: {In: "body", Path: "redirect_uri", Type: "redirect_uri", Received: null, Expected: "a registered redirect URI"},
 	fault.ClientUnknown:      {In: "body", Path: "client_id", Type: "client_id", Received: null},
+	fault.RefreshWrongClient: {In: "body", Path: "client_id", Type: "client_id", Received: null},
 	fault.RoleInvalid:        {In: "body", Path: "role", Type: "enum", Received: null, Expected: "owner, member or viewer"},
 }
 

@@ -30,10 +30,10 @@ type form struct {
 	bad   []invalidParam
 }
 
-// readForm reads the JSON body of a request. Empty is no body at all, which some
-// routes take.
+// readForm reads the JSON body of a request. Empty is no body at all, whatever type
+// it is said to have: some routes take that.
 func readForm(w http.ResponseWriter, r *http.Request) (*form, error) {
-	if r.ContentLength == 0 && r.Header.Get("Content-Type") == "" {
+	if r.ContentLength == 0 {
 		return &form{in: "body"}, nil
 	}
 	b, err := wire.ReadBody(w, r, wire.MaxBody)

@@ -134,7 +134,9 @@ func (a *API) signUp(w http.ResponseWriter, r *http.Request, c *call) {
 	a.finish(w, r, out, err)
 }
 
-// refresh is POST /auth/refresh (contract §3.9), by the body or by the cookie.
+// refresh is POST /auth/refresh (contract §3.9), by the body or by the cookie. The
+// token is good for the client alone by which the guard judged where the request
+// comes from: a browser shows the cookie of one application to the pages of all.
 func (a *API) refresh(w http.ResponseWriter, r *http.Request, c *call) {
 	raw, cookies := c.text("refresh_token", field{secret: true, max: maxOpaque}), false
 	if err := c.err(); err != nil {
@@ -142,6 +144,7 @@ func (a *API) refresh(w http.ResponseWriter, r *http.Request, c *call) {
 		return
 	}
 	var known client.Client
+	bound := c.ref.ID
 	if raw == "" {
 		var err error
 		if known, err = a.clientOf(r.Context(), c.ref); err != nil && !unknownClient(err) {
@@ -151,9 +154,9 @@ func (a *API) refresh(w http.ResponseWriter, r *http.Request, c *call) {
 		if known.ID == "" { // of a token that is nobody's: its cookies have the names they have by default
 			known.Policy.AccessToken.Cookie, known.Policy.RefreshToken.Cookie = &client.Cookie{}, &client.Cookie{}
 		}
-		raw, cookies = wire.Cookie(r, nameOf(known.Policy.RefreshToken.Cookie, refreshCookie)), true
+		raw, cookies, bound = wire.Cookie(r, nameOf(known.Policy.RefreshToken.Cookie, refreshCookie)), true, known.ID
 	}
-	out, err := a.SignIn.Refresh(r.Context(), signin.RefreshIn{ClientID: bound(c), Token: raw, Visitor: visitor(r)})
+	out, err := a.SignIn.Refresh(r.Context(), signin.RefreshIn{ClientID: bound, Token: raw, Visitor: visitor(r)})
 	var t tokens
 	if err == nil {
 		t, err = a.tokens(r.Context(), out)
@@ -206,13 +209,4 @@ func expired(err error) bool {
 	return ok && slices.Contains([]fault.Code{
 		fault.RefreshInvalid, fault.RefreshReused, fault.EnrolmentSuspended, fault.EnrolmentPending, fault.NotEnrolled,
 	}, f.Code)
-}
-
-// bound is the client that a refresh names itself; one that the host or the
-// configuration implies does not bind the token.
-func bound(c *call) client.ID {
-	if c.raw("client_id") == nil {
-		return ""
-	}
-	return c.ref.ID
 }
