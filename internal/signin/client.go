@@ -8,18 +8,21 @@ import (
 	"sallyport/internal/db"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
+	"sallyport/internal/invite"
 	"sallyport/internal/onetime"
 	"sallyport/internal/org"
 	"sallyport/internal/token"
 )
 
 // ClientRef names a client by what a request has: its id, else the refresh token
-// or the mailed secret that it shows. Purposes are what the secret may be.
+// or the mailed secret that it shows. Purposes are what the secret may be; Invites
+// that it may be of an invitation to an account.
 type ClientRef struct {
 	ID       client.ID
 	Refresh  string
 	Secret   string
 	Purposes []onetime.Purpose
+	Invites  bool
 }
 
 // ClientBy reads the client that a request is for, for a surface that must know its
@@ -58,6 +61,10 @@ func (c *Core) clientOf(ctx context.Context, tx *db.Tx, ref ClientRef) (client.I
 		if err == nil || !errors.Is(err, db.ErrNotFound) {
 			return s.ClientID, err
 		}
+	}
+	if ref.Invites {
+		i, err := invite.ByToken(ctx, tx, c.Key, ref.Secret, c.Now())
+		return i.ClientID, err
 	}
 	return "", db.ErrNotFound
 }

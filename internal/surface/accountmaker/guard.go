@@ -13,8 +13,9 @@ import (
 // call is a request on its way to its operation.
 type call struct {
 	*form
-	ref signin.ClientRef
-	who *caller // who shows an access token, on the routes that want one
+	ref     signin.ClientRef
+	allowed bool    // its Origin may call for the client
+	who     *caller // who shows an access token, on the routes that want one
 }
 
 type handler func(w http.ResponseWriter, r *http.Request, c *call)
@@ -50,7 +51,7 @@ func (a *API) get(of source, next handler) http.HandlerFunc {
 			c.ref, err = of(r, f)
 		}
 		if err == nil && r.Header.Get("Origin") != "" {
-			_, err = a.admits(w, r, c.ref)
+			c.allowed, err = a.admits(w, r, c.ref)
 		}
 		if err != nil {
 			a.fail(w, r, err)
@@ -63,12 +64,12 @@ func (a *API) get(of source, next handler) http.HandlerFunc {
 // guard judges where a request that changes something comes from (contract §4,
 // whose rules the numbers are), and lets pages that may call read the answer.
 func (a *API) guard(w http.ResponseWriter, r *http.Request, c *call) error {
-	allowed, err := a.admits(w, r, c.ref)
-	if err != nil {
+	var err error
+	if c.allowed, err = a.admits(w, r, c.ref); err != nil {
 		return err
 	}
 	origin := r.Header.Get("Origin")
-	if !allowed && (origin != "" || r.Header.Get("Sec-Fetch-Site") == "cross-site") { // 1, 4
+	if !c.allowed && (origin != "" || r.Header.Get("Sec-Fetch-Site") == "cross-site") { // 1, 4
 		return refuse("origin-not-allowed")
 	}
 	valid := false
@@ -96,6 +97,17 @@ func (a *API) guard(w http.ResponseWriter, r *http.Request, c *call) error {
 		return refuse("csrf-invalid")
 	}
 	return nil
+}
+
+// foreign reports whether a page that may not call for the client made the browser
+// send a request by itself, as a script or an image; that somebody follows a link
+// from there is no such thing.
+func (c *call) foreign(r *http.Request) bool {
+	if c.allowed || r.Header.Get("Origin") != "" {
+		return !c.allowed
+	}
+	site := r.Header.Get("Sec-Fetch-Site")
+	return (site == "cross-site" || site == "same-site") && !navigates(r)
 }
 
 // byCookie reports whether a request is authorised by a cookie: a refresh token

@@ -78,7 +78,13 @@ func (a *API) signInWithToken(w http.ResponseWriter, r *http.Request, c *call) {
 	}
 }
 
+// loginToken reads the secret of a mailed link. No foreign page may have a browser
+// show one: whoever mailed it to themselves would sign others in as them.
 func (a *API) loginToken(w http.ResponseWriter, r *http.Request, c *call) (string, bool) {
+	if c.foreign(r) {
+		a.fail(w, r, refuse("origin-not-allowed"))
+		return "", false
+	}
 	raw := c.text("token", field{required: true, secret: true, max: maxOpaque})
 	c.text("client_id", field{max: maxOpaque})
 	if err := c.err(); err != nil {

@@ -90,9 +90,11 @@ func (a *API) byMail(r *http.Request, f *form) (signin.ClientRef, error) {
 	return a.byToken(r, f, "token", onetime.Reset, onetime.VerifyEmail)
 }
 
-// byLogin is the same of a secret that signs in.
+// byLogin is the same of a secret that signs in: a magic link's or an invitation's.
 func (a *API) byLogin(r *http.Request, f *form) (signin.ClientRef, error) {
-	return a.byToken(r, f, "token", onetime.MagicLink)
+	ref, err := a.byToken(r, f, "token", onetime.MagicLink)
+	ref.Invites = true
+	return ref, err
 }
 
 func (a *API) byToken(r *http.Request, f *form, name string, purposes ...onetime.Purpose) (signin.ClientRef, error) {
