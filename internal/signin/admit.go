@@ -44,6 +44,8 @@ type proof struct {
 	// sessionFor, if not 0, makes the sign-in a session of that life alone: no
 	// cookie, no refresh tokens.
 	sessionFor time.Duration
+	// placed lets nobody in who has no place in the client yet, whatever its door.
+	placed bool
 	// rules are asked for roles.
 	rules *ruling
 	// prove is the SHA-256 of the secret of an upstream account that waits for this
@@ -159,10 +161,10 @@ func (c *Core) judge(ctx context.Context, tx *db.Tx, p proof, now time.Time) (Ou
 }
 
 // enrol gives a user without an enrolment the place that the client's
-// registration policy allows.
+// registration policy allows, if the surface does.
 func (c *Core) enrol(ctx context.Context, tx *db.Tx, p proof, s *client.Standing, now time.Time) (*fault.Error, error) {
 	status := p.client.Policy.Door(s.User.Email, s.User.EmailVerified)
-	if status == "" {
+	if status == "" || p.placed {
 		return fault.New(fault.NotEnrolled), nil
 	}
 	roles := p.client.Policy.Roles.Default

@@ -101,7 +101,7 @@ func (c *Core) RefreshHeld(ctx context.Context, in RefreshHeldIn) error {
 	case in.Session != "" && (s.ID == "" || s.Renewal == session.Closed), in.Session == "" && in.Next != "":
 		return fault.New(fault.RefreshInvalid)
 	case s.ID != "" && !s.Renews(in.Token):
-		return c.endReplayed(ctx, held, in.Visitor)
+		return c.closeReplayed(ctx, held, in.Visitor)
 	case !held.Active:
 		return fault.New(fault.EnrolmentSuspended)
 	case in.Next == "":
@@ -114,20 +114,22 @@ func (c *Core) RefreshHeld(ctx context.Context, in RefreshHeldIn) error {
 		return err
 	})
 	if err == nil && !rotated {
-		return c.endReplayed(ctx, held, in.Visitor)
+		return c.closeReplayed(ctx, held, in.Visitor)
 	}
 	return err
 }
 
-// endReplayed ends a session whose refresh token came twice: which of the two is
-// the thief cannot be known.
-func (c *Core) endReplayed(ctx context.Context, held Held, v Visitor) error {
+// closeReplayed closes a session whose refresh token came twice: which of the two
+// is the thief cannot be known. One that was signed out meanwhile is no replay to
+// tell of.
+func (c *Core) closeReplayed(ctx context.Context, held Held, v Visitor) error {
 	return c.write(ctx, func(ctx context.Context, tx *db.Tx) (*fault.Error, error) {
-		ended, err := session.End(ctx, tx, held.Session.UserID, held.Session.ID)
-		if err != nil || !ended {
+		now := c.Now()
+		closed, err := held.close(ctx, tx, now)
+		if err != nil || !closed {
 			return fault.New(fault.RefreshReused), err
 		}
-		return fault.New(fault.RefreshReused), audit.Record(ctx, tx, c.Now(), v.attempt(audit.RefreshReused, held.User, held.Client, nil))
+		return fault.New(fault.RefreshReused), audit.Record(ctx, tx, now, v.attempt(audit.RefreshReused, held.User, held.Client, nil))
 	})
 }
 
@@ -144,13 +146,18 @@ func (c *Core) Renewable(ctx context.Context, id session.ID, token string) (good
 	return good, err
 }
 
+// close ends what the refresh tokens of a session are good for; false if somebody
+// did. Its row stays as long as access tokens do, so that a sign-out still knows
+// where they signed in.
+func (h Held) close(ctx context.Context, tx *db.Tx, now time.Time) (bool, error) {
+	return session.Close(ctx, tx, h.Session.UserID, h.Session.ID, now.Add(h.Client.Policy.AccessToken.Lifetime.D()), now)
+}
+
 // ReleaseIn signs somebody out by their access token. Close ends what their
-// refresh tokens are good for; the row of the session stays for KeepFor, as long
-// as access tokens do. Upstream is the key of the provider to sign out of, too.
+// refresh tokens are good for. Upstream is the key of the provider to sign out of, too.
 type ReleaseIn struct {
 	Held     Held
 	Close    bool
-	KeepFor  time.Duration
 	Upstream string
 	ReturnTo string
 	Visitor  Visitor
@@ -173,7 +180,7 @@ func (c *Core) Release(ctx context.Context, in ReleaseIn) (Released, error) {
 		return out, nil
 	}
 	if s.Renewal != session.Closed {
-		if err := c.close(ctx, in, s); err != nil {
+		if err := c.release(ctx, in); err != nil {
 			return out, err
 		}
 	}
@@ -195,11 +202,10 @@ func (c *Core) Release(ctx context.Context, in ReleaseIn) (Released, error) {
 	return out, nil
 }
 
-func (c *Core) close(ctx context.Context, in ReleaseIn, s session.Session) error {
+func (c *Core) release(ctx context.Context, in ReleaseIn) error {
 	return c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
-		now := c.Now()
 		if in.Close {
-			if closed, err := session.Close(ctx, tx, s.UserID, s.ID, now.Add(in.KeepFor), now); err != nil || !closed {
+			if closed, err := in.Held.close(ctx, tx, c.Now()); err != nil || !closed {
 				return err
 			}
 		}

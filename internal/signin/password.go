@@ -38,8 +38,11 @@ type PasswordIn struct {
 	// OneFactor lets somebody in who has a second factor and is not asked for it:
 	// the operator's decision, for a surface that has no place to ask.
 	OneFactor bool
-	Limits    Limits
-	Visitor   Visitor
+	// Existing lets only those in who have a place in the client already, as
+	// Terms.Existing does: for others it is fault.NotEnrolled.
+	Existing bool
+	Limits   Limits
+	Visitor  Visitor
 }
 
 // Password signs a user in with a password. An unknown address, a user
@@ -91,7 +94,7 @@ func (c *Core) Password(ctx context.Context, in PasswordIn) (Outcome, error) {
 		out, refused, err = c.admit(ctx, tx, proof{
 			user: user, client: cl, amr: []string{session.Password}, method: client.MethodPassword,
 			device: in.DeviceID, request: in.Request, visitor: in.Visitor, hash: &current, sessionFor: in.SessionFor, prove: prove,
-			second: in.OneFactor,
+			second: in.OneFactor, placed: in.Existing,
 		})
 		return refused, err
 	})

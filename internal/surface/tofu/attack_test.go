@@ -253,6 +253,7 @@ func TestUnverifiedAccountsAreNotHijacked(t *testing.T) {
 		}
 		squatted := identity.User{ID: identity.NewUserID(), Email: "new@example.com", DisplayName: "Squatter", Status: identity.Active, PasswordHash: hash, CreatedAt: s.Now()}
 		s.Write(func(ctx context.Context, tx *db.Tx) error { return identity.Create(ctx, tx, squatted) })
+		s.Enrol(squatted, s.client, client.Active, "user")
 		res := send(t, at, post("/api/token/", `{"email":"new@example.com","password":"the squatter's password"}`))
 		var pair struct{ Access, Refresh string }
 		if err := json.Unmarshal([]byte(res.body), &pair); err != nil || res.status != 200 {

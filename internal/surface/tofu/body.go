@@ -31,8 +31,8 @@ func readData(w http.ResponseWriter, r *http.Request) (value, error) {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return value{}, refuse(http.StatusRequestEntityTooLarge, "Request body is too large.", "")
 	}
-	if err != nil {
-		return value{}, err
+	if err != nil { // cut off, or not what HTTP has: the client's mistake, and nothing for our log
+		return value{}, refuse(http.StatusBadRequest, "Malformed request.", "")
 	}
 	if len(body) == 0 {
 		return value{kind: dict}, nil

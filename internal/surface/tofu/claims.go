@@ -101,6 +101,12 @@ func successor(of claims, kind string, now time.Time, life client.Duration) clai
 	return c
 }
 
+// sessionLife is how long a session lasts that tokens name: until the last access
+// token has expired that the last refresh token makes.
+func sessionLife(p client.Policy) time.Duration {
+	return p.RefreshToken.Lifetime.D() + p.AccessToken.Lifetime.D()
+}
+
 // pair are the tokens of a sign-in.
 type pair struct{ Access, Refresh string }
 
@@ -150,7 +156,7 @@ func (a *API) read(cl client.Client, kind, raw string) (claims, error) {
 		return nil, tokenError(isInvalid)
 	}
 	c, err := ordered(t)
-	if err != nil || !genuine(c, cl.Policy) {
+	if err != nil || !genuine(c, cl.Policy) || t.Key.ClientID == "" && !ours(t, c) {
 		return nil, tokenError(isInvalid)
 	}
 	expires, there, ok := instant(c, "exp")
@@ -217,6 +223,13 @@ func genuine(c claims, p client.Policy) bool {
 		return false
 	}
 	return p.Audience == "" || slices.Contains(audience(c), p.Audience)
+}
+
+// ours reports whether a token is of this surface's making: a server key signs for
+// all of them, and for all clients.
+func ours(t token.JWT, c claims) bool {
+	kind := textOf(c, "token_type")
+	return t.Type == "JWT" && (kind == typeAccess || kind == typeRefresh)
 }
 
 func audience(c claims) []string {

@@ -17,9 +17,8 @@ type goodbye struct {
 // The access token stays good until it expires; whether the refresh token does is
 // a setting. Whatever is wrong with WorkOS, the sign-out works.
 func (a *API) logout(w http.ResponseWriter, r *http.Request, q request) error {
-	held := *q.holder
 	at, err := a.SignIn.Release(r.Context(), signin.ReleaseIn{
-		Held: held, Close: q.settings.LogoutRevokesRefresh, KeepFor: held.Client.Policy.AccessToken.Lifetime.D(),
+		Held: *q.holder, Close: q.settings.LogoutRevokesRefresh,
 		Upstream: q.settings.WorkOS, ReturnTo: q.settings.ReturnTo, Visitor: visitor(r),
 	})
 	if err != nil {

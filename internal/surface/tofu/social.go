@@ -75,7 +75,7 @@ func (a *API) social(w http.ResponseWriter, r *http.Request, q request, key stri
 	if redirected && !mayReturn(cl, x.RedirectURI, key == q.settings.Google) {
 		return fault.New(fault.RedirectURIInvalid)
 	}
-	terms.SessionFor = cl.Policy.RefreshToken.Lifetime.D()
+	terms.SessionFor = sessionLife(cl.Policy)
 	out, err := a.SignIn.ExchangeUpstream(r.Context(), signin.ExchangeIn{
 		ClientID: cl.ID, Upstream: key, Exchange: x, Terms: terms, Visitor: visitor(r), Limits: socialLimits(o),
 	})

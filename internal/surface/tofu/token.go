@@ -32,7 +32,7 @@ func (a *API) obtain(w http.ResponseWriter, r *http.Request, q request) error {
 	}
 	in := signin.PasswordIn{
 		ClientID: q.settings.Client, Email: b.text("email"), Password: b.text("password"), OneFactor: !q.settings.PasswordRequiresNoMFA,
-		Visitor: visitor(r),
+		Existing: true, Visitor: visitor(r),
 	}
 	if err := b.err(); err != nil {
 		return err
@@ -44,7 +44,7 @@ func (a *API) obtain(w http.ResponseWriter, r *http.Request, q request) error {
 	if err != nil {
 		return err
 	}
-	in.Limits, in.SessionFor = obtainLimits(wire.OriginOf(r.Context()), in.Email), cl.Policy.RefreshToken.Lifetime.D()
+	in.Limits, in.SessionFor = obtainLimits(wire.OriginOf(r.Context()), in.Email), sessionLife(cl.Policy)
 	out, err := a.SignIn.Password(r.Context(), in)
 	if f, ok := fault.From(err); ok && closed[f.Code] || err == nil && out.SignedIn == nil {
 		return fault.New(fault.CredentialsInvalid)
@@ -91,6 +91,11 @@ func (a *API) refresh(w http.ResponseWriter, r *http.Request, q request) error {
 	if err := b.err(); err != nil {
 		return err
 	}
+	if q.settings.ProxyMode { // then it leaves a cookie, as a sign-in does
+		if err := a.sentByPage(r, q.settings, pageOrNone); err != nil {
+			return err
+		}
+	}
 	cl, err := a.client(r.Context(), q.settings)
 	if err != nil {
 		return err
@@ -107,7 +112,7 @@ func (a *API) refresh(w http.ResponseWriter, r *http.Request, q request) error {
 	var t pair
 	if q.settings.RotateRefresh {
 		next := successor(c, typeRefresh, a.Now(), cl.Policy.RefreshToken.Lifetime)
-		in.Next, in.For = textOf(next, "jti"), cl.Policy.RefreshToken.Lifetime.D()
+		in.Next, in.For = textOf(next, "jti"), sessionLife(cl.Policy)
 		if t.Refresh, err = a.sign(cl, next); err != nil {
 			return err
 		}
