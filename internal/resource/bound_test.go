@@ -104,7 +104,8 @@ func TestParseRefusesSurfacesThatCannotWork(t *testing.T) {
 		{"secret: env:TOFU_SECRET", "lifetime: 5m", `r.yaml:3: clients[0].access_token: HS256, which the surface tofu has unless another alg is named, needs access_token.secret, which signs the tokens`},
 		{"env:HACK_SECRET", "too-short-to-sign", `r.yaml:4: clients[1].access_token.secret: must have at least 32 bytes to sign with HS256`},
 		{"env:HACK_SECRET", "secret_string_secret_string_secret_string", `r.yaml:4: clients[1].access_token.secret: is a secret that everybody knows; make one with: openssl rand -base64 48`},
-		{"env:TOFU_SECRET", "django-insecure-h3k1j5h13kj5h13kj5h1k3j5h1k3j5h", `r.yaml:3: clients[0].access_token.secret: is a secret that everybody knows; make one with: openssl rand -base64 48`},
+		{"env:TOFU_SECRET", "django-insecure-h3k1j5h13kj5h13kj5h1k3j5h1k3j5h", `r.yaml:3: clients[0].access_token.secret: is the SECRET_KEY that Django wrote into settings.py, and whoever has read that could sign in as anybody; ` +
+			`SECRET_KEY can stay: make a key for tokens alone with: openssl rand -base64 48, write it here, and in the backend as SIMPLE_JWT["SIGNING_KEY"]`},
 		{"env:HACK_SECRET", "env:HACK_SECRET, previous_secret: short", `r.yaml:4: clients[1].access_token.previous_secret: must have at least 32 bytes to sign with HS256`},
 		{"env:HACK_SECRET", "env:HACK_SECRET, previous_secret: env:HACK_SECRET", `r.yaml:4: clients[1].access_token.previous_secret: is the secret itself; leave it out`},
 		{"{secret: env:HACK_SECRET}", "{alg: ES256, previous_secret: env:HACK_OLD}", `r.yaml:4: clients[1].access_token.previous_secret: stands beside access_token.secret, which is missing`},

@@ -156,6 +156,9 @@ func (c *checker) signing(path string, s *Secret) {
 	case !c.secret(path, s):
 	case len(s.Reveal()) < jwks.MinSecret:
 		c.wrong(path, "must have at least %d bytes to sign with HS256", jwks.MinSecret)
+	case jwks.InSource([]byte(s.Reveal())):
+		c.wrong(path, "is the SECRET_KEY that Django wrote into settings.py, and whoever has read that could sign in as anybody; "+
+			"SECRET_KEY can stay: make a key for tokens alone with: openssl rand -base64 48, write it here, and in the backend as SIMPLE_JWT[\"SIGNING_KEY\"]")
 	case jwks.WellKnown([]byte(s.Reveal())):
 		c.wrong(path, "is a secret that everybody knows; make one with: openssl rand -base64 48")
 	}
