@@ -154,3 +154,21 @@ func TestUnboundSurfacesAreSwitchedOff(t *testing.T) {
 		t.Error("the mount has no issuer")
 	}
 }
+
+// TestPassThroughIsTold restarts a server whose providers answer the application
+// themselves, as an operator must know (contract hackillinois §9).
+func TestPassThroughIsTold(t *testing.T) {
+	for hack, want := range map[string]string{
+		"":                       "",
+		"login: pass_through":    `"providers":["github","google","linkedin"]`,
+		"pass_through: [google]": `"providers":["google"]`,
+	} {
+		d := dbtest.SQLite(t)
+		furnished(t, d, hack, "")
+		again, log := newServer(t, Options{Config: testConfig(""), DB: d})
+		t.Cleanup(func() { again.Close() })
+		if got := log.String(); want == "" && strings.Contains(got, "pass_through") || !strings.Contains(got, want) {
+			t.Errorf("%q: the log has %s", hack, got)
+		}
+	}
+}

@@ -144,6 +144,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if err := s.settings.load(ctx); err != nil {
 		return nil, err
 	}
+	s.settings.warn(s.log)
 	s.ready = &ready{db: s.db, ring: s.keys.Ring, now: s.now}
 	s.metrics = newMetrics(s.db, s.passwords)
 	c := s.newCores()

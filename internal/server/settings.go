@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -32,6 +33,14 @@ func (s *settings) load(ctx context.Context) error {
 	}
 	s.kept.Store(&all)
 	return nil
+}
+
+// warn tells, at the start, what was switched on and is weaker than it could be
+// (contract hackillinois §9).
+func (s *settings) warn(log *slog.Logger) {
+	if open := s.hackIllinois().PassThrough; len(open) > 0 {
+		log.Warn("pass_through of HackIllinois: nothing binds a sign-in at these providers to the browser that began it", "providers", open)
+	}
 }
 
 // oauth are the provider's.
