@@ -67,7 +67,7 @@ func (c *Core) live(ctx context.Context, tx *db.Tx, t AccessToken) (l Live, ok b
 
 // UseIn is an access token that came with a request to us as its resource.
 // Scheme is that of the Authorization header, "Bearer" or "DPoP". Need is the
-// scope that the request takes.
+// scope that the request takes, "" for none.
 type UseIn struct {
 	Token       AccessToken
 	Scheme      string
@@ -84,7 +84,7 @@ func (c *Core) Use(ctx context.Context, in UseIn) (Live, error) {
 	if err != nil {
 		return Live{}, err
 	}
-	if in.Token.GrantID == "" || !slices.Contains(in.Token.Scope, in.Need) {
+	if in.Token.GrantID == "" || in.Need != "" && !slices.Contains(in.Token.Scope, in.Need) {
 		return Live{}, refuse(InsufficientScope, "the token lacks the scope "+in.Need)
 	}
 	var l Live

@@ -38,6 +38,20 @@ func (c *Core) Account(ctx context.Context, who Caller) (AccountView, error) {
 	return v, err
 }
 
+// ChosenAccount is the membership that a sign-in of the caller acts in now, zero if
+// there is none.
+func (c *Core) ChosenAccount(ctx context.Context, who Caller) (org.Seat, error) {
+	var s org.Seat
+	err := c.DB.Read(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+		s, err = org.Chosen(ctx, tx, who.UserID)
+		return err
+	})
+	if errors.Is(err, db.ErrNotFound) {
+		return org.Seat{}, nil
+	}
+	return s, err
+}
+
 // Colleague reads another user, who is a member of an organization that the caller
 // is a member of, or the caller; with the membership that they prefer, if any.
 func (c *Core) Colleague(ctx context.Context, who Caller, other identity.UserID) (identity.User, org.MembershipID, error) {

@@ -73,7 +73,7 @@ func (s *Server) surfaces(c cores, inbox *dev.Inbox) ([]surface, error) {
 		SignIn: c.signIn, Self: c.self, OAuth: c.oauth, Keys: s.keys.Ring, Tokens: km.Tokens, Key: s.cfg.SecretKey, CSRF: csrf, Now: s.now, Log: s.log,
 		Issuers: issuers(s.cfg), DefaultClient: s.settings.defaultClient, Session: keymaster.Cookie,
 	}
-	op.Connect, op.Refresh, am.Reply = am.Connect, am.RefreshGrant, op.Reply
+	op.Connect, op.Refresh, am.Reply, am.Granted = am.Connect, am.RefreshGrant, op.Reply, op.Granted
 	// The provider once more below the path that Snooplytics' contract gives it.
 	below := *op
 	below.Prefix = "/api/auth"

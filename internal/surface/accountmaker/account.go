@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sallyport/internal/client"
+	"sallyport/internal/fault"
 	"sallyport/internal/identity"
 	"sallyport/internal/org"
 	"sallyport/internal/self"
@@ -52,6 +53,10 @@ func (a *API) switchAccounts(w http.ResponseWriter, r *http.Request, c *call) {
 	}
 	if err := c.err(); err != nil {
 		a.fail(w, r, err)
+		return
+	}
+	if c.who.family == 0 { // of a grant: there are no tokens to end and renew
+		a.fail(w, r, fault.New(fault.Forbidden))
 		return
 	}
 	in, err := a.SignIn.SwitchAccount(r.Context(), signin.SwitchIn{

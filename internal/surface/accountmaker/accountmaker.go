@@ -36,7 +36,8 @@ import (
 // installation, the public one first. Key makes the CSRF tokens of pages of other
 // origins, CSRF guards our own. DefaultClient is the client of requests that name
 // none, "" for none. Session is the name of the provider's session cookie, and
-// Reply answers its clients by other ways than a query.
+// Reply answers its clients by other ways than a query. Granted judges an access
+// token of the provider's as one that came with a request to it.
 type API struct {
 	SignIn        *signin.Core
 	Self          *self.Core
@@ -51,6 +52,7 @@ type API struct {
 	DefaultClient func() client.ID
 	Session       string
 	Reply         func(http.ResponseWriter, *http.Request, oauth.Reply)
+	Granted       func(r *http.Request, raw string) (oauth.Live, oauth.AccessToken, error)
 
 	known guards
 }

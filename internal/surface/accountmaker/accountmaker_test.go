@@ -64,6 +64,7 @@ func stage(t *testing.T, d *db.DB) transcript.Stage {
 	})
 	api := newAPI(t, r, func() client.ID { return demo.ID })
 	r.Mount(api.Routes(), api.MethodNotAllowed)
+	provider(r, api)
 	cookies := am("Cookies", func(c *client.Client) {
 		c.Policy.AccessToken.Cookie, c.Policy.RefreshToken.Cookie = &client.Cookie{}, &client.Cookie{}
 	})
@@ -102,7 +103,7 @@ func stage(t *testing.T, d *db.DB) transcript.Stage {
 			"approval": cid(approval), "off": cid(off), "demo_uuid": string(demo.ID), "social": cid(social),
 			"ada": identity.KSUID("uid", string(ada.ID)), "bob": identity.KSUID("uid", string(bob.ID)),
 		},
-		Hooks: hooks(r, fake),
+		Hooks: withClient(r, hooks(r, fake), social.ID),
 	}
 }
 

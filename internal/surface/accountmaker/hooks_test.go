@@ -33,7 +33,7 @@ func hooks(r *rig.Rig, fake *upstreamtest.Fake) map[string]func(*testing.T, map[
 		}
 	}
 	return map[string]func(*testing.T, map[string]string){
-		"choose-ada": choose("location", "1", false), "choose-new": choose("location2", "2", false), "deny3": choose("location3", "1", true),
+		"choose-ada": choose("location", "1", false), "choose-new": choose("location2", "2", false), "choose-new3": choose("location3", "2", false), "deny3": choose("location3", "1", true),
 		"bob4": choose("location4", "3", false),
 		"broken5": func(t *testing.T, vars map[string]string) {
 			choose("location5", "1", false)(t, vars)

@@ -127,6 +127,12 @@ func (a *API) use(r *http.Request, scheme, raw, need string) (oauth.Live, oauth.
 	return l, t, err
 }
 
+// Granted judges a person's access token that came with a request to another API
+// of ours, as a bearer token that takes no scope of its own.
+func (a *API) Granted(r *http.Request, raw string) (oauth.Live, oauth.AccessToken, error) {
+	return a.use(r, "Bearer", raw, "")
+}
+
 // forUs reports whether a token is for the issuer, as one is that was asked for
 // without a resource (RFC 8707 §2, RFC 9068 §4).
 func (a *API) forUs(t oauth.AccessToken, l oauth.Live) bool {
