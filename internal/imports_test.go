@@ -54,6 +54,7 @@ var (
 // replacing the module touches one package.
 var doors = map[string]string{
 	"github.com/alecthomas/kong":          "cmd/sallyport",
+	"github.com/danielgtaylor/huma/v2":    "surface/admin",
 	"github.com/emersion/go-sasl":         "mail/mailtest",
 	"github.com/emersion/go-smtp":         "mail/mailtest",
 	"github.com/go-jose/go-jose/v4":       "token",
