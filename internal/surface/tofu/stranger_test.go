@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"sallyport/internal/audit"
 	"sallyport/internal/client"
 	"sallyport/internal/db"
 	"sallyport/internal/db/dbtest"
@@ -127,6 +128,36 @@ func TestASignOutLeadsToWorkOSAsLongAsATokenLives(t *testing.T) {
 			live, err := session.ByUser(ctx, tx, s.people["jane"].ID, s.Now())
 			if len(live) != 0 {
 				t.Errorf("%d sessions are left", len(live))
+			}
+			return err
+		})
+	})
+}
+
+// TestASignOutIsNotUndoneByARefreshAtOnce: whichever is first, the session is
+// closed, stays known, and nobody is told of a thief.
+func TestASignOutIsNotUndoneByARefreshAtOnce(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		s, at := serve(t, d, nil)
+		s.set(func(s *tofu.Settings) { s.RotateRefresh = true })
+		for range 8 {
+			access, refresh := workOSTokens(t, s, at)
+			race(2, func(i int) reply {
+				if i == 0 {
+					return send(t, at, post("/api/core/auth/logout/", "", "Authorization: Bearer "+access))
+				}
+				return send(t, at, post("/api/token/refresh/", `{"refresh":"`+refresh+`"}`))
+			})
+			signedOut(t, "again", at, access)
+			if res := send(t, at, post("/api/token/refresh/", `{"refresh":"`+refresh+`"}`)); !strings.Contains(res.body, "Token is blacklisted") {
+				t.Errorf("a refresh afterwards: %d %s", res.status, res.body)
+			}
+		}
+		s.Write(func(ctx context.Context, tx *db.Tx) error {
+			n, err := db.One(ctx, tx, func(r db.Row) (n int, err error) { err = r.Scan(&n); return n, err }, `SELECT COUNT(*) FROM audit WHERE action = $1`, audit.RefreshReused)
+			if n != 0 {
+				t.Errorf("%d replays were told of", n)
 			}
 			return err
 		})
