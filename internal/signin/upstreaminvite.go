@@ -13,6 +13,7 @@ import (
 	"sallyport/internal/invite"
 	"sallyport/internal/limit"
 	"sallyport/internal/onetime"
+	"sallyport/internal/secret"
 )
 
 // maxInviteTries is how many wrong codes end a sign-in that waits for an
@@ -21,11 +22,16 @@ const maxInviteTries = 5
 
 // UpstreamInviteIn is an invitation for somebody whom an upstream vouches for.
 // Pending is what Returned.Invite was. DisplayName may be empty: the upstream's.
+// Bound takes it only with the binding cookie of the browser that came back from
+// the upstream, for a page: without, somebody could have another type the code
+// into a sign-in that is not theirs.
 type UpstreamInviteIn struct {
 	ClientID    client.ID
 	Pending     string
 	Code        string
 	DisplayName string
+	Bound       bool
+	Cookie      string
 	Terms       Terms
 	Failures    []limit.Rule // of wrong codes and secrets alone
 	Visitor     Visitor
@@ -58,6 +64,9 @@ func (c *Core) AcceptUpstreamInvite(ctx context.Context, in UpstreamInviteIn) (R
 			w, up, refused, err := c.resume(ctx, tx, &out, s)
 			if refused != nil || err != nil {
 				return refused, err
+			}
+			if in.Bound && !secret.Equal(w.Browser, secret.Hash(in.Cookie)) {
+				return fault.New(fault.UpstreamStateInvalid), nil
 			}
 			return c.acceptInvite(ctx, tx, in, &out, arrival{up: up, browser: w.Browser, terms: in.Terms, visitor: in.Visitor})
 		})

@@ -182,14 +182,20 @@ func (a *API) returned(w http.ResponseWriter, r *http.Request, p *wire.Params) {
 	case expected && upstreamProblems[f.Code].problem != "":
 		a.redirect(w, r, e.loginPage(r, upstreamProblems[f.Code].pairs()...))
 	case err == nil && got.Invite != "":
+		a.keepBound(w, r)
 		a.redirect(w, r, e.loginPage(r, "error", loginErrors[fault.NotEnrolled], "oauth_token", got.Invite))
 	case err == nil && got.Prove != "":
-		// What waits is good in this browser alone, for as long as it waits.
-		wire.SetCookie(w, r, UpstreamCookie, wire.Cookie(r, UpstreamCookie), signin.PendingLifetime)
+		a.keepBound(w, r)
 		a.redirect(w, r, e.loginPage(r, "error", "oauth_failed", "prove", got.Prove))
 	default:
 		a.arrive(w, r, got.Outcome, e, err)
 	}
+}
+
+// keepBound lets the binding cookie live for as long as what waits: on our pages
+// that is good in this browser alone.
+func (a *API) keepBound(w http.ResponseWriter, r *http.Request) {
+	wire.SetCookie(w, r, UpstreamCookie, wire.Cookie(r, UpstreamCookie), signin.PendingLifetime)
 }
 
 // note tells the log why a sign-in at an upstream failed: the person is told less,

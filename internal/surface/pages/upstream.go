@@ -69,6 +69,7 @@ func (p *Pages) postJoin(w http.ResponseWriter, r *http.Request, in *wire.Params
 	d := joinData{target: t, OAuthToken: in.String("oauth_token"), Code: strings.TrimSpace(in.String("code"))}
 	got, err := p.SignIn.AcceptUpstreamInvite(r.Context(), signin.UpstreamInviteIn{
 		ClientID: page.Client.ID, Pending: d.OAuthToken, Code: d.Code, Terms: signin.Terms{NeedsEmail: true},
+		Bound: true, Cookie: wire.Cookie(r, p.Flow.UpstreamCookie),
 		Failures: p.Flow.Limits.Invite(wire.OriginOf(r.Context()), string(page.Client.ID)), Visitor: visitor(r),
 	})
 	switch {
