@@ -87,24 +87,35 @@ func (a *API) implied(r *http.Request) (client.ID, error) {
 
 // byMail is the client that a mailed secret was made for (contract §1.2, 4).
 func (a *API) byMail(r *http.Request, f *form) (signin.ClientRef, error) {
-	return a.byToken(r, f, "token", onetime.Reset, onetime.VerifyEmail)
+	return a.bySecret(r, f, "invalid-token", signin.ClientRef{Purposes: []onetime.Purpose{onetime.Reset, onetime.VerifyEmail}})
 }
 
 // byLogin is the same of a secret that signs in: a magic link's or an invitation's.
 func (a *API) byLogin(r *http.Request, f *form) (signin.ClientRef, error) {
-	ref, err := a.byToken(r, f, "token", onetime.MagicLink)
-	ref.Invites = true
-	return ref, err
+	return a.bySecret(r, f, "invalid-login-token", signin.ClientRef{Purposes: []onetime.Purpose{onetime.MagicLink}, Invites: true})
 }
 
-func (a *API) byToken(r *http.Request, f *form, name string, purposes ...onetime.Purpose) (signin.ClientRef, error) {
-	id, err := explicit(r, f)
-	ref := signin.ClientRef{ID: id, Purposes: purposes}
-	if err == nil && id == "" {
-		ref.Secret = f.text(name, field{secret: true, max: maxOpaque})
-		f.bad = nil // the handler reads it, and tells what is wrong
+// bySecret is the client that a request names, else that of its secret. A secret of
+// another client than the one named, whose pages may ask, is refused: it is bound to
+// its own (contract §2.5).
+func (a *API) bySecret(r *http.Request, f *form, code string, ref signin.ClientRef) (signin.ClientRef, error) {
+	named, err := explicit(r, f)
+	if err != nil {
+		return ref, err
 	}
-	return ref, err
+	ref.Secret = f.text("token", field{secret: true, max: maxOpaque})
+	f.bad = nil // the handler reads it, and tells what is wrong
+	if named == "" {
+		return ref, nil
+	}
+	cl, err := a.SignIn.ClientBy(r.Context(), ref)
+	switch {
+	case unknownClient(err): // nobody's, or of an invitation to any client
+		err = nil
+	case err == nil && cl.ID != named:
+		err = refuse(code)
+	}
+	return signin.ClientRef{ID: named}, err
 }
 
 // byRefresh is the client of a refresh token, from the body or a cookie.
