@@ -102,7 +102,7 @@ func (s *state) loadClients(ctx context.Context, tx *db.Tx, k *secret.Key) error
 	s.shared, s.previous = map[client.ID]jwks.Key{}, map[client.ID]jwks.Key{}
 	for _, key := range keys {
 		switch {
-		case key.ClientID == "":
+		case key.ClientID == "", key.Alg != jwks.HS256: // no secret that anybody shares
 		case key.State == jwks.Active:
 			s.shared[key.ClientID] = key
 		case key.State == jwks.Retired:
