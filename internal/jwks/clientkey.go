@@ -29,16 +29,9 @@ var (
 // later one is published until RotateClientKey. Callers at once may leave one or
 // two more than MostClientKeys.
 func AddClientKey(ctx context.Context, tx *db.Tx, sk *secret.Key, c client.ID, k Key, now time.Time) (Key, error) {
-	k.ID, k.ClientID, k.State, k.CreatedAt = identity.KSUID("key", identity.IDAt(now)), c, Next, now
-	sealed, err := seal(sk, k)
+	k, n, err := insertClientKey(ctx, tx, sk, c, k, now, `(SELECT COUNT(*) FROM signing_keys WHERE client_id = $3 AND alg = $2) < $6`, MostClientKeys)
 	if err != nil {
 		return Key{}, err
-	}
-	n, err := tx.Exec(ctx, `INSERT INTO signing_keys (id, alg, client_id, sealed, state, created_at)
-		SELECT $1, $2, $3, $4, 'next', $5 WHERE (SELECT COUNT(*) FROM signing_keys WHERE client_id = $3 AND alg = $2) < $6`,
-		k.ID, k.Alg, c, sealed, db.At(now), MostClientKeys)
-	if err != nil {
-		return Key{}, fmt.Errorf("insert client key: %w", err)
 	}
 	if n == 0 {
 		return Key{}, ErrTooManyKeys
@@ -49,6 +42,29 @@ func AddClientKey(ctx context.Context, tx *db.Tx, sk *secret.Key, c client.ID, k
 		k.State, k.ActiveAt = Active, now
 	}
 	return k, err
+}
+
+// PublishClientKey is AddClientKey for a client that signs with another key so far,
+// be it the server's: even the first one is published until RotateClientKey. It
+// reports whether it was wanted: not if another one is published already.
+func PublishClientKey(ctx context.Context, tx *db.Tx, sk *secret.Key, c client.ID, k Key, now time.Time) (Key, bool, error) {
+	k, n, err := insertClientKey(ctx, tx, sk, c, k, now,
+		`NOT EXISTS (SELECT 1 FROM signing_keys s WHERE s.client_id = $3 AND s.alg = $2 AND s.state = $6)`, Next)
+	return k, n == 1, err
+}
+
+func insertClientKey(ctx context.Context, tx *db.Tx, sk *secret.Key, c client.ID, k Key, now time.Time, condition string, arg any) (Key, int64, error) {
+	k.ID, k.ClientID, k.State, k.CreatedAt = identity.KSUID("key", identity.IDAt(now)), c, Next, now
+	sealed, err := seal(sk, k)
+	if err != nil {
+		return Key{}, 0, err
+	}
+	n, err := tx.Exec(ctx, `INSERT INTO signing_keys (id, alg, client_id, sealed, state, created_at) SELECT $1, $2, $3, $4, 'next', $5 WHERE `+condition,
+		k.ID, k.Alg, c, sealed, db.At(now), arg)
+	if err != nil {
+		return Key{}, 0, fmt.Errorf("insert client key: %w", err)
+	}
+	return k, n, nil
 }
 
 // RotateClientKey makes the oldest published key of a client's own the one that

@@ -145,8 +145,8 @@ func longestToken(ctx context.Context, tx *db.Tx) (time.Duration, error) {
 	return longest, err
 }
 
-// Tend rotates the keys that have signed for long enough and removes those
-// that nothing needs any more. Every node may do it; one wins.
+// Tend rotates the keys that have signed for long enough, gives clients their own
+// (tendClients), and removes those that nothing needs any more. Every node may do it; one wins.
 func (k *Keys) Tend(ctx context.Context) error {
 	keys, err := k.Load(ctx)
 	if err != nil {
@@ -160,6 +160,7 @@ func (k *Keys) Tend(ctx context.Context) error {
 			failed = append(failed, fmt.Errorf("rotate %s key: %w", key.Alg, err))
 		}
 	}
+	failed = append(failed, k.tendClients(ctx, keys))
 	err = k.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
 		_, err := jwks.Sweep(ctx, tx, k.Now())
 		return err
