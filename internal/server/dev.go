@@ -224,6 +224,8 @@ func newPlayground(base string) Playground {
 		Commands: []PlayScript{
 			{"Sign in (Keymaster API)", login(devUser, devPassword, devClient)},
 			{"Sign in as the operator", login(devOperator, devOperatorPass, devConsole)},
+			{"See who waits to come in, as the operator (admin API)", "token=$(" + login(devOperator, devOperatorPass, devConsole) + ` | sed 's/.*"access_token":"\([^"]*\)".*/\1/'); ` +
+				"curl -s " + base + `/admin/v1/queue -H "Authorization: Bearer $token"`},
 			{"Sign up", post("/auth/signup", `{"email":"new@example.com","password":"a-password-of-yours","display_name":"New Person","app_id":"`+devClient+`"}`)},
 			{"Have a magic link mailed", post("/auth/magic-link/request", `{"email":"`+devUser+`","app_id":"`+devClient+`"}`)},
 			{"Read that mail as soon as it is there; it holds the link", "curl -s '" + base + dev.Path + "/wait?to=" + devUser + "'"},

@@ -12,6 +12,7 @@ import (
 	"sallyport/internal/self"
 	"sallyport/internal/signin"
 	"sallyport/internal/surface/accountmaker"
+	adminapi "sallyport/internal/surface/admin"
 	"sallyport/internal/surface/dev"
 	"sallyport/internal/surface/hackillinois"
 	"sallyport/internal/surface/keymaster"
@@ -74,6 +75,7 @@ func (s *Server) surfaces(c cores, inbox *dev.Inbox) ([]surface, error) {
 		Issuers: issuers(s.cfg), DefaultClient: s.settings.defaultClient, Session: keymaster.Cookie,
 	}
 	op.Connect, op.Refresh, am.Reply, am.Granted = am.Connect, am.RefreshGrant, op.Reply, op.Granted
+	ad := &adminapi.API{Admin: c.admin, Caller: km.AdminCaller, Log: s.log}
 	// The provider once more below the path that Snooplytics' contract gives it.
 	below := *op
 	below.Prefix = "/api/auth"
@@ -84,6 +86,7 @@ func (s *Server) surfaces(c cores, inbox *dev.Inbox) ([]surface, error) {
 		{name: "hackillinois", routes: hack.Routes(), alone: hack.Alone(), whole: true, notFound: hack.NotFound, notAllowed: hack.MethodNotAllowed, crash: hack.Crash},
 		{name: "tofu", routes: tf.Routes(), whole: true, notFound: tf.NotFound, notAllowed: tf.MethodNotAllowed, crash: tf.Crash},
 		{name: "pages", routes: slices.Concat(pg.Routes(), km.UpstreamRoutes()), lent: "keymaster", notFound: pg.NotFound, notAllowed: pg.MethodNotAllowed, crash: pg.Crash, own: true},
+		{name: "admin", routes: ad.Routes(), notFound: ad.NotFound, notAllowed: ad.MethodNotAllowed, crash: ad.Crash, own: true},
 	}
 	if inbox != nil {
 		d := &dev.Dev{Inbox: inbox}
