@@ -87,6 +87,7 @@ func flowOf(km *keymaster.API) pages.Flow {
 			Login: keymaster.LoginLimits, LoginEmail: keymaster.LoginByEmail, TOTP: keymaster.TOTPTries, SignUp: keymaster.SignUpLimits,
 			Invite: keymaster.InviteFailures, ForgotIP: keymaster.ForgotByIP, ForgotEmail: keymaster.ForgotByEmail, Reset: keymaster.ResetLimits,
 			Magic: keymaster.MagicLinkLimits, MagicVerify: keymaster.MagicVerifyLimits, Password: keymaster.PasswordTries,
+			PasskeyAsk: keymaster.PasskeyAskLimits, Passkey: keymaster.PasskeyLimits,
 		},
 	}
 }

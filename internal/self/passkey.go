@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/client"
 	"sallyport/internal/db"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
@@ -15,17 +17,35 @@ import (
 	"sallyport/internal/passkey"
 )
 
-// Passkeys lists the caller's passkeys, the oldest first.
-func (c *Core) Passkeys(ctx context.Context, who Caller) ([]passkey.Passkey, error) {
-	var all []passkey.Passkey
+// Keyring is the caller's passkeys, the oldest first. Offered tells that one of
+// their applications takes passkeys, Last that there is one, and without it they
+// could not sign in any more.
+type Keyring struct {
+	Passkeys      []passkey.Passkey
+	Offered, Last bool
+}
+
+// Passkeys returns the caller's passkeys.
+func (c *Core) Passkeys(ctx context.Context, who Caller) (Keyring, error) {
+	var ring Keyring
 	err := c.DB.Read(ctx, func(ctx context.Context, tx *db.Tx) error {
 		u, err := active(ctx, tx, who)
-		if err == nil {
-			all, err = passkey.OfUser(ctx, tx, u.ID)
+		if err != nil {
+			return err
 		}
-		return err
+		all, err := passkey.OfUser(ctx, tx, u.ID)
+		if err != nil {
+			return err
+		}
+		w, err := c.waysOf(ctx, tx, u)
+		if err != nil {
+			return err
+		}
+		w.passkey = false
+		ring = Keyring{Passkeys: all, Offered: slices.Contains(w.methods, client.MethodPasskey), Last: len(all) == 1 && !w.remain("")}
+		return nil
 	})
-	return all, err
+	return ring, err
 }
 
 // PasskeySetup is for the browser: Options for navigator.credentials.create, and

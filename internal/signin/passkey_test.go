@@ -297,10 +297,10 @@ func TestLastPasskeyStays(t *testing.T) {
 			return h.Self.RemovePasskey(t.Context(), who, self.Proof{}, id)
 		}, fault.LastSignInMethod, fault.FieldInvalid, fault.RateLimited, fault.Busy, fault.ProofRequired))
 		left, err := h.Self.Passkeys(t.Context(), who)
-		if err != nil || len(left) != 1 {
-			t.Errorf("left %d passkeys, %v; want 1", len(left), err)
+		if err != nil || len(left.Passkeys) != 1 || !left.Last || !left.Offered {
+			t.Fatalf("left %+v, %v; want one, the last way in", left, err)
 		}
-		if err := h.Self.RenamePasskey(t.Context(), who, left[0].ID, "The last"); err != nil {
+		if err := h.Self.RenamePasskey(t.Context(), who, left.Passkeys[0].ID, "The last"); err != nil {
 			t.Error(err)
 		}
 	})

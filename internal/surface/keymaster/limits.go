@@ -80,6 +80,18 @@ func MagicVerifyLimits(o wire.Origin) signin.Limits {
 	return signin.Limits{Count: []limit.Rule{{Name: "keymaster.magic.verify.ip", Key: o.Network(), N: 20, Per: window}}}
 }
 
+// PasskeyAskLimits count the challenges for a passkey, each of which is a row that a
+// stranger makes us keep. The contract has none; nobody guesses a passkey, and a
+// whole office may come by one address.
+func PasskeyAskLimits(o wire.Origin) []limit.Rule {
+	return []limit.Rule{{Name: "keymaster.passkey.ask.ip", Key: o.Network(), N: 100, Per: window}}
+}
+
+// PasskeyLimits count the answers to them, whose signatures cost us a little.
+func PasskeyLimits(o wire.Origin) signin.Limits {
+	return signin.Limits{Count: []limit.Rule{{Name: "keymaster.passkey.ip", Key: o.Network(), N: 60, Per: window}}}
+}
+
 // PasswordTries counts wrong passwords shown for a change of one's own account.
 func PasswordTries() limit.Rule {
 	return limit.Rule{Name: "keymaster.account.password", N: 5, Per: window}

@@ -29,6 +29,7 @@ type accountData struct {
 	Onward   *onward
 
 	Connections []self.Connection
+	Keys        keys
 }
 
 // access is an application with access, as a person reads of it.
@@ -141,10 +142,15 @@ func (p *Pages) showAccount(w http.ResponseWriter, r *http.Request, status int, 
 	if err == nil {
 		d.Connections, err = p.Self.Connections(r.Context(), who)
 	}
+	var ring self.Keyring
+	if err == nil {
+		ring, err = p.Self.Passkeys(r.Context(), who)
+	}
 	if err != nil {
 		p.fail(w, r, err)
 		return
 	}
+	d.Keys = keysOf(ring, r.UserAgent())
 	for _, a := range accesses {
 		a.Since = a.Since.UTC()
 		d.Access = append(d.Access, access{a, nameOf(a.Client), originOf(a.Client, a.Client.Policy.RedirectURIs...), asksOf(a.Scope, nil, nil)})
@@ -196,7 +202,7 @@ func (p *Pages) unchanged(w http.ResponseWriter, r *http.Request, who self.Calle
 		return
 	}
 	retryAfter(w, f)
-	p.showAccount(w, r, statusOf(f), who, view{Error: words(f)}, d)
+	p.showAccount(w, r, statusOf(f), who, view{Error: accountWords(f)}, d)
 }
 
 // signOut ends the browser's session, if it has one.
@@ -234,7 +240,10 @@ func (p *Pages) change(r *http.Request, who self.Caller, in *wire.Params, d *acc
 		err := p.Self.Unlink(r.Context(), who, given, in.String("disconnect"))
 		return "The account is disconnected.", wrongPassword(err, given)
 	}
-	notice, err := p.perform(r, who, in, given, d)
+	notice, ok, err := p.changePasskey(r, who, in, given)
+	if !ok {
+		notice, err = p.perform(r, who, in, given, d)
+	}
 	return notice, wrongPassword(err, given)
 }
 

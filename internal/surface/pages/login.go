@@ -89,6 +89,7 @@ type loginData struct {
 	Email       string
 	Password    bool
 	MagicLink   bool
+	Passkey     bool
 	SignUp      bool
 	Sent        bool // a sign-in link is on its way
 	Setup       bool // the account page is where to go on
@@ -98,7 +99,7 @@ type loginData struct {
 
 func dataFor(t target, cl client.Client) loginData {
 	return loginData{
-		target: t, Password: cl.Offers(client.MethodPassword), MagicLink: cl.Offers(client.MethodMagicLink),
+		target: t, Password: cl.Offers(client.MethodPassword), MagicLink: cl.Offers(client.MethodMagicLink), Passkey: cl.Offers(client.MethodPasskey),
 		SignUp: cl.Offers(client.MethodPassword) && !cl.Policy.Closed(),
 	}
 }
@@ -147,7 +148,7 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) {
 		problem, d.Email, v.Title = "", d.Proving.Email, d.Proving.heading()
 	}
 	switch {
-	case d.Proving != nil && !d.Password && !d.MagicLink:
+	case d.Proving != nil && !d.Password && !d.MagicLink && !d.Passkey:
 		v.Title, v.Error = titles[pageLogin], d.Proving.elsewhere()
 		d.Proving = nil
 	case d.Proving != nil:

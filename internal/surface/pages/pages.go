@@ -1,12 +1,14 @@
 // Package pages serves what a person sees: sign-in, sign-up, invitation,
 // recovery and account pages, rendered here and working without JavaScript
-// (contract keymaster §4). The one script there is hands over a second-factor
-// challenge that a redirect put behind the "#", where only a script can see it.
+// (contract keymaster §4). There are two scripts: one hands over a second-factor
+// challenge that a redirect put behind the "#", where only a script can see it, and
+// one asks the browser for a passkey, which nothing else can.
 //
 //	/login ── live session ──────────────────────────────┐
 //	   │                                                 ▼
 //	   ├─ password ──────────┬─ no second factor ──▶ the application, with
 //	   ├─ mailed link ───────┤                       what its Flow hands out
+//	   ├─ passkey ───────────┤
 //	   ├─ upstream ──────────┤                       (or /account if it
 //	   └─ /signup, /invite ──┴─ code ──────────────────▲ has no page)
 //
@@ -74,6 +76,8 @@ type Limits struct {
 	Magic       func(o wire.Origin, email string) []limit.Rule
 	MagicVerify func(o wire.Origin) signin.Limits
 	Password    func() limit.Rule
+	PasskeyAsk  func(o wire.Origin) []limit.Rule
+	Passkey     func(o wire.Origin) signin.Limits
 }
 
 // Pages is the surface.
@@ -96,6 +100,8 @@ func (p *Pages) Routes() []wire.Route {
 	return []wire.Route{
 		{Method: "GET", Pattern: "/login", Handler: p.login},
 		{Method: "POST", Pattern: "/login", Handler: p.form(p.postLogin)},
+		{Method: "POST", Pattern: "/login/passkey/options", Handler: p.form(p.postPasskeyOptions)},
+		{Method: "POST", Pattern: "/login/passkey", Handler: p.form(p.postPasskey)},
 		{Method: "POST", Pattern: "/login/magic-link", Handler: p.form(p.postMagicLink)},
 		{Method: "POST", Pattern: "/login/totp", Handler: p.form(p.postTOTP)},
 		{Method: "POST", Pattern: "/login/invite", Handler: p.form(p.postJoin)},
@@ -120,6 +126,7 @@ func (p *Pages) Routes() []wire.Route {
 		{Method: "POST", Pattern: "/logout", Handler: p.boundForm(p.postLogout, "request")},
 		{Method: "GET", Pattern: "/account", Handler: p.account},
 		{Method: "POST", Pattern: "/account", Handler: p.boundForm(p.postAccount)},
+		{Method: "POST", Pattern: "/account/passkey/options", Handler: p.boundForm(p.postNewPasskeyOptions)},
 	}
 }
 

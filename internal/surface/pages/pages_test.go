@@ -75,6 +75,7 @@ func flow(api *keymaster.API) pages.Flow {
 			SignUp: keymaster.SignUpLimits, Invite: keymaster.InviteFailures, ForgotIP: keymaster.ForgotByIP,
 			ForgotEmail: keymaster.ForgotByEmail, Reset: keymaster.ResetLimits, Magic: keymaster.MagicLinkLimits,
 			MagicVerify: keymaster.MagicVerifyLimits, Password: keymaster.PasswordTries,
+			PasskeyAsk: keymaster.PasskeyAskLimits, Passkey: keymaster.PasskeyLimits,
 		},
 	}
 }
@@ -109,6 +110,12 @@ func newTown(t testing.TB, d *db.DB, app string) town {
 			c.Policy.Methods = append(c.Policy.Methods, "google", "github", "corp")
 		})),
 		"only": r.Client("Only", with(func(c *client.Client) { c.Policy.Methods = []string{"google", "github"} })),
+		"keys": r.Client("Keys", with(func(c *client.Client) {
+			c.Policy.Methods = append(c.Policy.Methods, client.MethodPasskey, "google", "github")
+		})),
+		"vault": r.Client("Vault", with(func(c *client.Client) {
+			c.Policy.Methods, c.Policy.SecondFactor = []string{client.MethodPasskey}, client.FactorRequired
+		})),
 		"club": r.Client("Club", with(func(c *client.Client) {
 			c.Policy.Registration = client.Invite
 			c.Policy.Methods = append(c.Policy.Methods, "google")
@@ -281,6 +288,7 @@ func stage(t *testing.T, d *db.DB) transcript.Stage {
 	w.Mount(provider(w.Rig, p, rig.Base).Routes(), p.MethodNotAllowed)
 	hooks := w.hooks()
 	maps.Copy(hooks, w.choices())
+	maps.Copy(hooks, w.authenticators())
 	return transcript.Stage{Host: w, Vars: w.vars, Hooks: hooks, Authority: "auth.example.com"}
 }
 

@@ -31,12 +31,12 @@ func newSite(t *testing.T, mount string) *site {
 		_, _ = w.Write([]byte(`<!doctype html><title>App</title><link rel="icon" href="data:,"><h1>Welcome to the application</h1>`))
 	}))
 	t.Cleanup(app.Close)
-	// Another site than the server's to the browser, as in real life.
-	app.URL = strings.Replace(app.URL, "127.0.0.1", "localhost", 1)
 
 	s := &site{town: newTown(t, dbtest.SQLite(t), app.URL), app: app}
 	srv := httptest.NewUnstartedServer(nil)
-	s.root = "http://" + srv.Listener.Addr().String()
+	// A host has a name, or it has no passkeys. The application is another site to
+	// the browser, as in real life.
+	s.root = strings.Replace("http://"+srv.Listener.Addr().String(), "127.0.0.1", "localhost", 1)
 	s.base = s.root + mount
 	api, p := surfaces(t, s.Rig, s.root, s.root+"/keymaster")
 	mux := &wire.Mux{NotFound: p.NotFound}

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"embed"
@@ -23,13 +24,14 @@ import (
 //go:embed templates assets
 var files embed.FS
 
-// The stylesheet and the script stand in the page itself, the script allowed by
-// its hash, so that a page is one answer and nothing else can run in it.
+// The stylesheet and the scripts stand in the page itself, the scripts allowed by
+// their hash, so that a page is one answer and nothing else can run in it.
 var (
-	style  = mustRead("assets/style.css")
-	script = mustRead("assets/fragment.js")
+	style = mustRead("assets/style.css")
 
-	scriptSource = hashSource(script)
+	fragment     = newScript("assets/fragment.js")
+	askPasskey   = newScript("assets/passkey.js")
+	loginPasskey = newScript("assets/fragment.js", "assets/passkey.js")
 )
 
 func mustRead(name string) string {
@@ -38,6 +40,37 @@ func mustRead(name string) string {
 		panic("pages: " + err.Error())
 	}
 	return string(b)
+}
+
+// script is what a page runs, and the source expression of a policy that allows
+// it. It may fetch, from us, if connects.
+type script struct {
+	text     template.JS
+	source   string
+	connects bool
+}
+
+func newScript(names ...string) script {
+	var all []string
+	for _, name := range names {
+		all = append(all, mustRead(name))
+	}
+	s := strings.Join(all, "")
+	return script{template.JS(s), hashSource(s), strings.Contains(s, "fetch(")} //nolint:gosec // our own files
+}
+
+// scriptOf is the script of a page; most have none.
+func scriptOf(name string, v view) (s script, ok bool) {
+	account, _ := v.Data.(accountData)
+	switch {
+	case name == pageLogin && v.client.Offers(client.MethodPasskey):
+		return loginPasskey, true
+	case name == pageLogin:
+		return fragment, true
+	case account.Keys.Shown():
+		return askPasskey, true
+	}
+	return s, false
 }
 
 // hashSource is a hash-source of CSP 3 §2.3.1.
@@ -70,8 +103,7 @@ type view struct {
 	bind []string
 }
 
-// show renders a page. Only the message page has no form, and needs no cookie;
-// only the login page has the script.
+// show renders a page. Only the message page has no form, and needs no cookie.
 func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name string, v view) {
 	t, err := p.template(name)
 	if err != nil {
@@ -95,9 +127,12 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name st
 			v.Upstreams[i].Title = called(o)
 		}
 	}
-	if name == pageLogin {
-		v.Script = template.JS(script) //nolint:gosec // our own file
-		policy += "; script-src " + scriptSource
+	if s, ok := scriptOf(name, v); ok {
+		v.Script = s.text
+		policy += "; script-src " + s.source
+		if s.connects {
+			policy += "; connect-src 'self'"
+		}
 	}
 	var b strings.Builder
 	if err := t.Execute(&b, v); err != nil {
@@ -162,7 +197,8 @@ func (p *Pages) template(name string) (*template.Template, error) {
 	return t, nil
 }
 
-// again shows a form once more with what went wrong. Passwords are typed anew.
+// again shows a form once more with what went wrong, in the words of the view if it
+// has any. Passwords are typed anew.
 func (p *Pages) again(w http.ResponseWriter, r *http.Request, name string, v view, err error) {
 	f, ok := wire.Fault(err)
 	if !ok {
@@ -170,7 +206,7 @@ func (p *Pages) again(w http.ResponseWriter, r *http.Request, name string, v vie
 		return
 	}
 	retryAfter(w, f)
-	v.Title, v.Error = titles[name], words(f)
+	v.Title, v.Error = titles[name], cmp.Or(v.Error, words(f))
 	p.show(w, r, statusOf(f), name, v)
 }
 
