@@ -104,7 +104,8 @@ func flow(km *keymaster.API) pages.Flow {
 			Login: keymaster.LoginLimits, LoginEmail: keymaster.LoginByEmail, TOTP: keymaster.TOTPTries, SignUp: keymaster.SignUpLimits,
 			Invite: keymaster.InviteFailures, ForgotIP: keymaster.ForgotByIP, ForgotEmail: keymaster.ForgotByEmail, Reset: keymaster.ResetLimits,
 			Magic: keymaster.MagicLinkLimits, MagicVerify: keymaster.MagicVerifyLimits,
-			Password: keymaster.PasswordTries,
+			Password:   keymaster.PasswordTries,
+			PasskeyAsk: keymaster.PasskeyAskLimits, Passkey: keymaster.PasskeyLimits,
 		},
 	}
 }
