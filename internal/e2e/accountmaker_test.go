@@ -80,11 +80,27 @@ func (b browser) fetch(method, at string, headers map[string]string, body any) f
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	script := fmt.Sprintf(`window.got = ""; fetch(%q, %s).then(async r => {
+	got := b.result(fmt.Sprintf(`fetch(%q, %s).then(async r => {
 		const body = await r.text();
 		window.got = JSON.stringify({status: r.status, body: body ? JSON.parse(body) : null});
-	}).catch(() => { window.got = JSON.stringify({status: 0, body: null}) }); true`, at, text)
-	if _, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](script)); err != nil {
+	}).catch(() => { window.got = JSON.stringify({status: 0, body: null}) })`, at, text))
+	var f fetched
+	if err := json.Unmarshal([]byte(got), &f); err != nil {
+		b.t.Fatal(err)
+	}
+	return f
+}
+
+// image has the page show an image, whatever comes, with its cookies.
+func (b browser) image(at string) {
+	b.t.Helper()
+	b.result(fmt.Sprintf(`window.shown = new Image(); shown.onload = shown.onerror = () => { window.got = "seen" }; shown.src = %q`, at))
+}
+
+// result runs a script of the page that sets window.got in its own time.
+func (b browser) result(script string) string {
+	b.t.Helper()
+	if _, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](`window.got = ""; `+script+`; true`)); err != nil {
 		b.t.Fatal(err)
 	}
 	for range 200 {
@@ -93,16 +109,12 @@ func (b browser) fetch(method, at string, headers map[string]string, body any) f
 			b.t.Fatal(err)
 		}
 		if got != "" {
-			var f fetched
-			if err := json.Unmarshal([]byte(got), &f); err != nil {
-				b.t.Fatal(err)
-			}
-			return f
+			return got
 		}
 		time.Sleep(25 * time.Millisecond)
 	}
-	b.t.Fatalf("%s %s: no answer", method, at)
-	return fetched{}
+	b.t.Fatalf("no answer to %s", script)
+	return ""
 }
 
 func withHeader(headers map[string]string, name, value string) map[string]string {
@@ -230,64 +242,110 @@ func TestAccountsOnAPageOfAnotherOrigin(t *testing.T) {
 	})
 }
 
+// foreignStep is something that a foreign page tries.
+type foreignStep struct {
+	method, path string
+	headers      map[string]string
+	body         any
+	spends       bool // a GET that would change something
+}
+
+// tryFrom has the page of a foreign origin take a step, and then somebody whose
+// browser would not have kept it back.
+func (step foreignStep) tryFrom(t *testing.T, s *site, b browser, origin string) {
+	t.Helper()
+	if f := b.fetch(step.method, s.base+"/accountmaker"+step.path, step.headers, step.body); f.Status != 0 {
+		t.Errorf("%s %s: the page read %d %s", step.method, step.path, f.Status, f.Body)
+	}
+	if step.spends {
+		b.image(s.base + "/accountmaker" + step.path)
+	} else if step.method == "GET" {
+		return
+	}
+	headers := []string{"Origin", origin, "Sec-Fetch-Site", "same-site"}
+	for k, v := range step.headers {
+		headers = append(headers, k, v)
+	}
+	text, contentType := "", ""
+	if step.body != nil {
+		b, err := json.Marshal(step.body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, contentType = string(b), "application/json"
+	}
+	a := s.visitor(t).send(step.method, "/accountmaker"+step.path, contentType, text, headers...)
+	if a.want(403); !strings.Contains(string(a.body), `"code":"origin-not-allowed"`) {
+		t.Errorf("%s %s: %s", step.method, step.path, a.body)
+	}
+}
+
 // TestPagesOfOtherOriginsAreKeptOut tries the same steps from an origin that nobody
 // allowed: the browser keeps every answer from its script, and what would change
-// something is refused.
+// something is refused, by whatever way a page can ask for it.
 func TestPagesOfOtherOriginsAreKeptOut(t *testing.T) {
 	dbtest.EachURL(t, func(t *testing.T, database string) {
 		s := accountSite(t, database, pageOf(t))
-		api, evil := s.base+"/accountmaker", pageOf(t)
-		var in signedIn
-		person := s.visitor(t)
-		person.post("/accountmaker/auth/sign-up", fields{"email": "ada@example.com", "password": "Correct-horse-7"}).json(200, &in)
+		// Every visitor is one without cookies.
+		signUp := func(email string) (in signedIn) {
+			s.visitor(t).post("/accountmaker/auth/sign-up", fields{"email": email, "password": "Correct-horse-7"}).json(200, &in)
+			return in
+		}
+		in, bob := signUp("ada@example.com"), signUp("bob@example.com")
 		proof := s.mailedToken(t, "ada@example.com")
-		b := newBrowser(t)
-		b.open(evil)
 		bearer := map[string]string{"Authorization": "Bearer " + in.Tokens.Access}
-		steps := []struct {
-			method, path string
-			headers      map[string]string
-			body         any
-		}{
-			{"GET", "/auth/csrf-session", nil, nil},
-			{"GET", "/auth/csrf-token", nil, nil},
-			{"POST", "/auth/sign-up", nil, map[string]any{"email": "evil@example.com", "password": "Correct-horse-7"}},
-			{"POST", "/auth/sign-in", nil, map[string]any{"email": "ada@example.com", "password": "Correct-horse-7"}},
-			{"POST", "/auth/verify", nil, map[string]any{"token": proof}},
-			{"POST", "/auth/send-magic-link", nil, map[string]any{"email": "ada@example.com"}},
-			{"POST", "/auth/refresh", nil, map[string]any{"refresh_token": in.Tokens.Refresh}},
-			{"POST", "/auth/refresh", nil, nil},
-			{"GET", "/auth/me", bearer, nil},
-			{"POST", "/auth/switch-accounts", bearer, map[string]any{"account_id": in.Profile.Active.Account}},
-			{"PUT", "/auth/waitlist/beta", bearer, nil},
-			{"DELETE", "/auth/waitlist/beta", bearer, nil},
+		// Ada has a link to a new password, Bob one to sign in and an invitation of hers.
+		s.visitor(t).post("/accountmaker/auth/send-password-reset", fields{"email": "ada@example.com"}).want(204)
+		reset := s.mailedToken(t, "ada@example.com")
+		s.visitor(t).post("/accountmaker/auth/verify", fields{"token": s.mailedToken(t, "bob@example.com")}).want(204)
+		s.visitor(t).post("/accountmaker/auth/send-magic-link", fields{"email": "bob@example.com"}).want(204)
+		link := s.mailedToken(t, "bob@example.com")
+		s.visitor(t).send("POST", "/accountmaker/api/accounts/"+in.Profile.Active.Account+"/invite", "application/json",
+			`{"email":"bob@example.com"}`, "Authorization", bearer["Authorization"]).want(200)
+		invitation := s.mailedToken(t, "bob@example.com")
+
+		b, evil := newBrowser(t), pageOf(t)
+		b.open(evil)
+		for _, step := range []foreignStep{
+			{method: "GET", path: "/auth/csrf-session"},
+			{method: "GET", path: "/auth/csrf-token"},
+			{method: "POST", path: "/auth/check-email", body: fields{"email": "ada@example.com"}},
+			{method: "POST", path: "/auth/login-methods", body: fields{}},
+			{method: "POST", path: "/auth/sign-up", body: fields{"email": "evil@example.com", "password": "Correct-horse-7"}},
+			{method: "POST", path: "/auth/sign-in", body: fields{"email": "ada@example.com", "password": "Correct-horse-7"}},
+			{method: "GET", path: "/auth/verify?token=" + proof, spends: true},
+			{method: "POST", path: "/auth/verify", body: fields{"token": proof}},
+			{method: "POST", path: "/auth/send-verification-email", headers: bearer, body: fields{}},
+			{method: "POST", path: "/auth/send-magic-link", body: fields{"email": "ada@example.com"}},
+			{method: "GET", path: "/auth/sign-in-with-token?token=" + link, spends: true},
+			{method: "POST", path: "/auth/sign-in-with-token", body: fields{"token": link}},
+			{method: "GET", path: "/auth/accept-invite?token=" + invitation, spends: true},
+			{method: "POST", path: "/auth/accept-invite", body: fields{"token": invitation}},
+			{method: "POST", path: "/auth/send-password-reset", body: fields{"email": "ada@example.com"}},
+			{method: "POST", path: "/auth/reset-password", body: fields{"token": reset, "new_password": "Wrong-horse-8"}},
+			{method: "POST", path: "/auth/refresh", body: fields{"refresh_token": in.Tokens.Refresh}},
+			{method: "POST", path: "/auth/refresh"},
+			{method: "GET", path: "/auth/me", headers: bearer},
+			{method: "POST", path: "/auth/switch-accounts", headers: bearer, body: fields{"account_id": in.Profile.Active.Account}},
+			{method: "PUT", path: "/auth/waitlist/beta", headers: bearer},
+			{method: "DELETE", path: "/auth/waitlist/beta", headers: bearer},
+		} {
+			step.tryFrom(t, s, b, evil)
 		}
-		for _, step := range steps {
-			if f := b.fetch(step.method, api+step.path, step.headers, step.body); f.Status != 0 {
-				t.Errorf("%s %s: the page read %d %s", step.method, step.path, f.Status, f.Body)
-			}
-			if step.method == "GET" {
-				continue
-			}
-			// What a browser would have kept back is refused to who sends it anyway.
-			headers := []string{"Origin", evil, "Sec-Fetch-Site", "same-site"}
-			for k, v := range step.headers {
-				headers = append(headers, k, v)
-			}
-			body, err := json.Marshal(step.body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			a := s.visitor(t).send(step.method, "/accountmaker"+step.path, "application/json", strings.Replace(string(body), "null", "{}", 1), headers...)
-			if a.want(403); !strings.Contains(string(a.body), `"code":"origin-not-allowed"`) {
-				t.Errorf("%s %s: %s", step.method, step.path, a.body)
-			}
-		}
-		// Nothing of it happened: the refresh token is good, the address unproved.
-		program := s.visitor(t) // one without cookies
-		program.post("/accountmaker/auth/refresh", fields{"refresh_token": in.Tokens.Refresh}).want(200)
-		if me := program.get("/accountmaker/auth/me", "Authorization", "Bearer "+in.Tokens.Access); !strings.Contains(string(me.want(200).body), `"email_verified_at":null`) {
+		// Nothing of it happened: the address is unproved, and every token is still good.
+		if me := s.visitor(t).get("/accountmaker/auth/me", "Authorization", bearer["Authorization"]); !strings.Contains(string(me.want(200).body), `"email_verified_at":null`) {
 			t.Errorf("me: %s", me.body)
+		}
+		for _, spend := range []struct {
+			path string
+			body fields
+			want int
+		}{
+			{"refresh", fields{"refresh_token": in.Tokens.Refresh}, 200}, {"refresh", fields{"refresh_token": bob.Tokens.Refresh}, 200},
+			{"verify", fields{"token": proof}, 204}, {"reset-password", fields{"token": reset, "new_password": "Another-horse-9"}, 204},
+			{"sign-in-with-token", fields{"token": link}, 200}, {"accept-invite", fields{"token": invitation}, 200},
+		} {
+			s.visitor(t).post("/accountmaker/auth/"+spend.path, spend.body).want(spend.want)
 		}
 	})
 }
