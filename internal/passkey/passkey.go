@@ -31,6 +31,8 @@ import (
 // which is for the log.
 var (
 	ErrRefused = errors.New("passkey: refused")
+	ErrTaken   = errors.New("passkey: registered already")
+	ErrUnknown = errors.New("passkey: the user has no such one")
 	ErrName    = errors.New("passkey: name is not 1 to 100 characters")
 	ErrMany    = errors.New("passkey: the user has as many as there may be")
 )

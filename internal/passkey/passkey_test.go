@@ -277,8 +277,8 @@ func TestCredentialIsRegisteredOnce(t *testing.T) {
 	each(t, func(t *testing.T, x *fixture) {
 		joe := x.newUser("joe@example.com")
 		again := x.register(joe, x.key)
-		if err := x.write(func(ctx context.Context, tx *db.Tx) error { return passkey.Add(ctx, tx, again) }); !errors.Is(err, db.ErrConflict) {
-			t.Errorf("err = %v, want ErrConflict", err)
+		if err := x.write(func(ctx context.Context, tx *db.Tx) error { return passkey.Add(ctx, tx, again) }); !errors.Is(err, passkey.ErrTaken) {
+			t.Errorf("err = %v, want ErrTaken", err)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package passkey
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -20,13 +21,16 @@ func scan(r db.Row) (k Passkey, err error) {
 	return k, err
 }
 
-// Add stores a new passkey. Fails with ErrMany, or db.ErrConflict if the
+// Add stores a new passkey. Fails with ErrMany, or ErrTaken if the
 // credential is registered already, be it with another user (WebAuthn §7.1 step 26).
 func Add(ctx context.Context, tx *db.Tx, k Passkey) error {
 	n, err := tx.Exec(ctx, `INSERT INTO passkeys (id, user_id, name, data, sign_count, created_at, used_at)
 		SELECT $1, $2, $3, $4, $5, $6, NULL WHERE (SELECT COUNT(*) FROM passkeys WHERE user_id = $2) < $7`,
 		[]byte(k.ID), k.UserID, k.Name, db.JSON(k.credential), int64(k.credential.Authenticator.SignCount), db.At(k.CreatedAt), Max)
-	if err == nil && n == 0 {
+	switch {
+	case errors.Is(err, db.ErrConflict):
+		return ErrTaken
+	case err == nil && n == 0:
 		return ErrMany
 	}
 	return err

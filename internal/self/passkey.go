@@ -128,7 +128,7 @@ func (c *Core) AddPasskey(ctx context.Context, who Caller, in NewPasskey) (passk
 		} else if err != nil {
 			return err
 		}
-		if err := passkey.Add(ctx, tx, made); errors.Is(err, passkey.ErrMany) || errors.Is(err, db.ErrConflict) {
+		if err := passkey.Add(ctx, tx, made); errors.Is(err, passkey.ErrMany) || errors.Is(err, passkey.ErrTaken) {
 			return noPasskey(err)
 		} else if err != nil {
 			return err
@@ -200,7 +200,7 @@ func (c *Core) RemovePasskey(ctx context.Context, who Caller, proof Proof, id pa
 
 func known(err error) error {
 	if errors.Is(err, db.ErrNotFound) {
-		return noPasskey(err)
+		return noPasskey(passkey.ErrUnknown)
 	}
 	return err
 }

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"time"
 
-	"sallyport/internal/db"
 	"sallyport/internal/fault"
 	"sallyport/internal/oauth"
 	"sallyport/internal/passkey"
@@ -137,9 +136,9 @@ func accountWords(f *fault.Error) string {
 		return "Please give the passkey a name, in at most 100 characters."
 	case errors.Is(f.Err, passkey.ErrMany):
 		return "You have as many passkeys as there may be. Remove one that you do not use."
-	case errors.Is(f.Err, db.ErrConflict):
+	case errors.Is(f.Err, passkey.ErrTaken):
 		return "That passkey is here already."
-	case errors.Is(f.Err, db.ErrNotFound):
+	case errors.Is(f.Err, passkey.ErrUnknown):
 		return "There is no such passkey any more."
 	case errors.Is(f.Err, passkey.ErrRefused):
 		return "The passkey was not added: what your browser sent does not fit. Please try again."
