@@ -2,9 +2,7 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
-	"strings"
 	"time"
 
 	"sallyport/internal/db"
@@ -73,14 +71,12 @@ func byHand(ctx context.Context, tx *db.Tx, u identity.UserID, c ID, before, aft
 }
 
 // holders are the users who have a role in a client, oldest enrolment first;
-// active leaves out who cannot sign in. A role is looked for in its stored form,
-// and then exactly: LIKE does not tell case apart on SQLite.
+// active leaves out who cannot sign in. A role is looked for in its stored form.
 func holders(ctx context.Context, tx *db.Tx, c ID, role string, active bool) ([]identity.UserID, error) {
-	stored, err := json.Marshal(role)
+	pattern, err := holding("", role)
 	if err != nil {
 		return nil, err
 	}
-	pattern := "%" + strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(string(stored)) + "%"
 	where := ``
 	if active {
 		where = ` AND e.status = 'active' AND u.status = 'active'`

@@ -2,7 +2,9 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"sallyport/internal/db"
@@ -36,4 +38,21 @@ func SweepDocuments(ctx context.Context, tx *db.Tx, before time.Time, n int) (in
 // text is escaped.
 func AnyOpen(ctx context.Context, tx *db.Tx) (bool, error) {
 	return db.One(ctx, tx, db.Bool, `SELECT EXISTS (SELECT 1 FROM clients WHERE source = '' AND active AND policy LIKE '%"registration":"open"%')`)
+}
+
+// AudienceTaken reports whether a client other than id has the audience.
+func AudienceTaken(ctx context.Context, tx *db.Tx, id ID, audience string) (bool, error) {
+	holds, err := holding(`"audience":`, audience)
+	if err != nil {
+		return false, err
+	}
+	return db.One(ctx, tx, db.Bool, `SELECT EXISTS (SELECT 1 FROM clients WHERE id <> $1 AND (id = $2 OR policy LIKE $3 ESCAPE '!'))`,
+		id, audience, holds)
+}
+
+// holding is the LIKE pattern, with the escape character "!", of stored JSON that
+// holds a text after a member's name ("" for an element of a list).
+func holding(member, text string) (string, error) {
+	stored, err := json.Marshal(text)
+	return "%" + strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(member+string(stored)) + "%", err
 }

@@ -62,6 +62,9 @@ func (c *Core) settings() Settings {
 	return c.Settings()
 }
 
+// Resources are those that the operator named, beside the issuer itself.
+func (c *Core) Resources() []string { return c.settings().Resources }
+
 // GrantClientCredentials is the grant type of RFC 6749 §4.4.
 const GrantClientCredentials = client.GrantClientCredentials
 

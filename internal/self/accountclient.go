@@ -118,6 +118,9 @@ func (c *Core) CreateAccountClient(ctx context.Context, who Caller, id org.ID, c
 		if err := ch.apply(&made); err != nil {
 			return err
 		}
+		if err := ownAudience(ctx, tx, made, ""); err != nil {
+			return err
+		}
 		if err := client.Create(ctx, tx, made); err != nil {
 			return err
 		}
@@ -127,6 +130,20 @@ func (c *Core) CreateAccountClient(ctx context.Context, who Caller, id org.ID, c
 		return c.in(ctx, tx, who, audit.ClientCreated, id, made, identity.User{}, map[string]any{"client_name": made.Name})
 	})
 	return made, err
+}
+
+// ownAudience refuses a new audience that is another client's: tokens with it would
+// be taken at that client's API.
+func ownAudience(ctx context.Context, tx *db.Tx, cl client.Client, was string) error {
+	aud := cl.Policy.Audience
+	if aud == "" || aud == was {
+		return nil
+	}
+	taken, err := client.AudienceTaken(ctx, tx, cl.ID, aud)
+	if err == nil && taken {
+		return &fault.Error{Code: fault.FieldInvalid, Field: "audience"}
+	}
+	return err
 }
 
 // AccountClients lists the clients of an account that the caller is a member of.
@@ -180,6 +197,9 @@ func (c *Core) UpdateAccountClient(ctx context.Context, who Caller, id client.ID
 		}
 		cl = was
 		if err := ch.apply(&cl); err != nil {
+			return err
+		}
+		if err := ownAudience(ctx, tx, cl, was.Policy.Audience); err != nil {
 			return err
 		}
 		if err := client.Update(ctx, tx, cl, c.Now()); err != nil {

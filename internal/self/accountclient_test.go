@@ -65,6 +65,28 @@ func TestClientOfAnAccountIsAStrangers(t *testing.T) {
 	})
 }
 
+// A token with another API's audience would be taken there.
+func TestClientOfAnAccountHasAnAudienceOfItsOwn(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		f := newFirm(t, d)
+		billing := f.Client("Billing", func(c *client.Client) { c.Policy.Audience = "https://billing.example/100%_\"api\"" })
+		name, free := "Their app", "https://api.their.example/100%_\"api\""
+		made, err := f.Self.CreateAccountClient(t.Context(), f.admin, f.id, self.AccountClientChange{Name: &name, Audience: &free})
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := string(billing.ID)
+		for what, aud := range map[string]*string{"the operator's": &billing.Policy.Audience, "a client's id": &id} {
+			_, err = f.Self.CreateAccountClient(t.Context(), f.admin, f.id, self.AccountClientChange{Name: &name, Audience: aud})
+			is(t, "made with "+what, err, fault.FieldInvalid)
+			_, err = f.Self.UpdateAccountClient(t.Context(), f.admin, made.ID, self.AccountClientChange{Audience: aud})
+			is(t, "changed to "+what, err, fault.FieldInvalid)
+		}
+		_, err = f.Self.UpdateAccountClient(t.Context(), f.admin, made.ID, self.AccountClientChange{Name: &name, Audience: &free})
+		is(t, "its own again", err, "")
+	})
+}
+
 func TestKeysOfAClientThatTheOperatorGaveAnAccount(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		f := newFirm(t, d)

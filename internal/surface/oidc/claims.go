@@ -112,7 +112,7 @@ func (a *API) accessClaims(issuer string, i oauth.Issued) (accessClaims, time.Du
 	}
 	if len(c.Audience) == 0 {
 		c.Audience = names{issuer}
-		if own := i.Client.Policy.Audience; own != "" {
+		if own := a.audienceOf(i.Client); own != "" {
 			c.Audience = names{own}
 		}
 	}
@@ -129,6 +129,17 @@ func (a *API) accessClaims(issuer string, i oauth.Issued) (accessClaims, time.Du
 		c.Roles = i.Roles
 	}
 	return c, life
+}
+
+// audienceOf is the audience that a client has of its own. What the operator named
+// as a resource is asked for by name, so that the person reads it: who made a client
+// without the operator does not come by it as its audience.
+func (a *API) audienceOf(cl client.Client) string {
+	own := cl.Policy.Audience
+	if cl.Source != client.Operator && slices.Contains(a.OAuth.Resources(), own) {
+		return ""
+	}
+	return own
 }
 
 // unix is a NumericDate, 0 for the zero time.

@@ -2,8 +2,33 @@ package oidc
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
+	"time"
+
+	"sallyport/internal/client"
+	"sallyport/internal/oauth"
 )
+
+// A resource of the operator's is granted by its name, on the page where the person
+// reads it; a client that a stranger made does not come by it as its audience.
+func TestStrangersAudienceIsNoResourceOfTheOperators(t *testing.T) {
+	const api = "https://api.example.com"
+	a := &API{Now: time.Now, OAuth: &oauth.Core{Settings: func() oauth.Settings { return oauth.Settings{Resources: []string{api}} }}}
+	for _, c := range []struct {
+		source   client.Source
+		own      string
+		audience string
+	}{
+		{client.Operator, api, api}, {client.Dynamic, api, "iss"}, {client.Document, api, "iss"}, {client.Dynamic, "https://own.example.com", "https://own.example.com"},
+	} {
+		cl := client.Client{Source: c.source, Policy: client.Policy{Audience: c.own}}
+		got, _ := a.accessClaims("iss", oauth.Issued{Client: cl})
+		if !slices.Equal(got.Audience, names{c.audience}) {
+			t.Errorf("%q with audience %s: aud %v, want %s", c.source, c.own, got.Audience, c.audience)
+		}
+	}
+}
 
 // OpenID Connect Core appendix A.3.
 func TestAccessTokenHashIsThatOfTheStandard(t *testing.T) {

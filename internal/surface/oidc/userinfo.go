@@ -136,7 +136,7 @@ func (a *API) Granted(r *http.Request, raw string) (oauth.Live, oauth.AccessToke
 // forUs reports whether a token is for the issuer, as one is that was asked for
 // without a resource (RFC 8707 §2, RFC 9068 §4).
 func (a *API) forUs(t oauth.AccessToken, l oauth.Live) bool {
-	own := l.Client.Policy.Audience
+	own := a.audienceOf(l.Client)
 	return slices.Contains(t.Audience, t.Issuer) || own != "" && slices.Contains(t.Audience, own)
 }
 
