@@ -9,6 +9,7 @@ import (
 	"sallyport/internal/db"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
+	"sallyport/internal/onetime"
 	"sallyport/internal/upstream"
 )
 
@@ -30,6 +31,10 @@ func (c *Core) readdress(ctx context.Context, tx *db.Tx, cl client.Client, user 
 	if err := identity.SetPrimary(ctx, tx, user.ID, p.Email, now); errors.Is(err, identity.ErrEmailTaken) {
 		return nil, errRaced
 	} else if err != nil {
+		return nil, err
+	}
+	// What lies in the old mailbox is its next owner's to read.
+	if err := onetime.EndAll(ctx, tx, user.ID, onetime.Reset, onetime.MagicLink, onetime.VerifyEmail); err != nil {
 		return nil, err
 	}
 	user.Email, user.EmailVerified = p.Email, true

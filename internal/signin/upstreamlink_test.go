@@ -336,3 +336,40 @@ func TestPlantedProofDoesNothing(t *testing.T) {
 		}
 	})
 }
+
+// Where the upstream is the source of truth for an address, what was mailed to the
+// old one is worth nothing once there is a new one: the mailbox may be another's.
+func TestMailsToAnAddressThatWasLeftAreWorthNothing(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		tr := travel(t, d, nil)
+		tr.terms.Mailbox = true
+		tr.in(jane.ID)
+		tr.r.Work()
+		for _, ask := range []func() error{
+			func() error {
+				return tr.r.SignIn.RequestMagicLink(t.Context(), signin.MagicLinkIn{ClientID: tr.app.ID, Email: jane.Email, Visitor: visitor})
+			},
+			func() error {
+				return tr.r.SignIn.ForgotPassword(t.Context(), signin.ForgotIn{ClientID: tr.app.ID, Email: jane.Email, Visitor: visitor})
+			},
+		} {
+			if err := ask(); err != nil {
+				t.Fatal(err)
+			}
+			tr.r.Work()
+		}
+		const mailed = "onetime_secrets WHERE purpose IN ('magic_link', 'reset')"
+		if n := count(t, tr.r, mailed); n != 2 {
+			t.Fatalf("%d secrets were mailed, want 2", n)
+		}
+		moved := jane
+		moved.Email = "jane.moved@example.com"
+		tr.fake.SetPeople(moved)
+		if in := tr.in(jane.ID); in.User.Email != moved.Email {
+			t.Fatalf("the address is %s, want %s", in.User.Email, moved.Email)
+		}
+		if n := count(t, tr.r, mailed); n != 0 {
+			t.Errorf("%d secrets in the old mailbox are still good", n)
+		}
+	})
+}
