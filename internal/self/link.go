@@ -164,12 +164,7 @@ func (c *Core) Unlink(ctx context.Context, who Caller, proof Proof, key string) 
 		return err
 	}
 	return c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
-		if err := identity.Hold(ctx, tx, who.UserID); errors.Is(err, db.ErrNotFound) {
-			return fault.New(fault.Unauthenticated)
-		} else if err != nil {
-			return err
-		}
-		u, err := active(ctx, tx, who)
+		u, err := c.holding(ctx, tx, who)
 		if err != nil {
 			return err
 		}
@@ -194,6 +189,25 @@ func (c *Core) Unlink(ctx context.Context, who Caller, proof Proof, key string) 
 		}
 		return job.EnqueueMail(ctx, tx, c.Key, mail.LinkChanged, u.Email, mail.Data{Name: u.DisplayName, Change: mail.LinkRemoved, Upstream: w.title(key)}, c.Now())
 	})
+}
+
+// holding is active for what adds or removes a way in. Such changes come one after
+// another, and after the owner of the address if they come: a caller whose session
+// has ended meanwhile is nobody.
+func (c *Core) holding(ctx context.Context, tx *db.Tx, who Caller) (identity.User, error) {
+	if err := identity.Hold(ctx, tx, who.UserID); errors.Is(err, db.ErrNotFound) {
+		return identity.User{}, fault.New(fault.Unauthenticated)
+	} else if err != nil {
+		return identity.User{}, err
+	}
+	if who.Session.ID != "" {
+		if _, err := session.ByID(ctx, tx, who.Session.ID, c.Now()); errors.Is(err, db.ErrNotFound) {
+			return identity.User{}, fault.New(fault.Unauthenticated)
+		} else if err != nil {
+			return identity.User{}, err
+		}
+	}
+	return active(ctx, tx, who)
 }
 
 // endSignInsBy ends what began at an upstream: sessions but the caller's own, with

@@ -67,7 +67,7 @@ func (c *Core) BeginPasskey(ctx context.Context, who Caller, proof Proof, party 
 	}
 	var out PasskeySetup
 	err := c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
-		u, err := active(ctx, tx, who)
+		u, err := c.holding(ctx, tx, who)
 		if err != nil {
 			return err
 		}
@@ -112,7 +112,7 @@ func (c *Core) AddPasskey(ctx context.Context, who Caller, in NewPasskey) (passk
 	var refused error
 	err = c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
 		made, refused = passkey.Passkey{}, nil
-		u, err := active(ctx, tx, who)
+		u, err := c.holding(ctx, tx, who)
 		if err != nil {
 			return err
 		}
@@ -168,12 +168,7 @@ func (c *Core) RemovePasskey(ctx context.Context, who Caller, proof Proof, id pa
 		return err
 	}
 	return c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
-		if err := identity.Hold(ctx, tx, who.UserID); errors.Is(err, db.ErrNotFound) {
-			return fault.New(fault.Unauthenticated)
-		} else if err != nil {
-			return err
-		}
-		u, err := active(ctx, tx, who)
+		u, err := c.holding(ctx, tx, who)
 		if err != nil {
 			return err
 		}

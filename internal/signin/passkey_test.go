@@ -275,6 +275,29 @@ func TestSetupIsOfOneUserAndOneResponse(t *testing.T) {
 	})
 }
 
+// A page that began before its session ended, as when the owner of the address put
+// an intruder out, adds nothing after.
+func TestEndedSessionAddsNoPasskey(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		h := holds(t, d)
+		who := h.caller()
+		s, err := h.Self.BeginPasskey(t.Context(), who, self.Proof{}, h.party)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Self.EndSession(t.Context(), who, who.Session.ID); err != nil {
+			t.Fatal(err)
+		}
+		in := self.NewPasskey{Party: h.party, Handle: s.Handle, Name: "Phone", Response: passkeytest.New(rig.Base).Create(s.Options)}
+		if _, err := h.Self.AddPasskey(t.Context(), who, in); !fault.Is(err, fault.Unauthenticated) {
+			t.Errorf("added by a session that has ended: %v", err)
+		}
+		if _, err := h.Self.BeginPasskey(t.Context(), who, self.Proof{}, h.party); !fault.Is(err, fault.Unauthenticated) {
+			t.Errorf("begun by a session that has ended: %v", err)
+		}
+	})
+}
+
 // A passkey that is the only way in stays, until there is another.
 func TestLastPasskeyStays(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
