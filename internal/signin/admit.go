@@ -13,6 +13,7 @@ import (
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
 	"sallyport/internal/onetime"
+	"sallyport/internal/openid"
 	"sallyport/internal/org"
 	"sallyport/internal/session"
 	"sallyport/internal/token"
@@ -72,9 +73,11 @@ type ruling struct {
 
 // authenticated is when the person proved themselves: to the upstream if it says
 // so, for a session there may be days old, and a sign-in that should be fresh is
-// not made so by a redirect; else now.
+// not made so by a redirect; else now. The upstream tells whole seconds by a clock
+// of its own: taken by the letter, somebody who proved themselves a moment ago has
+// done so before they were asked to, and is asked again without end.
 func (p proof) authenticated(now time.Time) time.Time {
-	if p.upstream != nil && !p.second && !p.upstream.At.IsZero() && p.upstream.At.Before(now) {
+	if p.upstream != nil && !p.second && !p.upstream.At.IsZero() && now.Sub(p.upstream.At) > openid.Leeway {
 		return p.upstream.At
 	}
 	return now

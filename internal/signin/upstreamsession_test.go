@@ -39,6 +39,8 @@ func TestSessionIsAsOldAsTheProofAtTheUpstream(t *testing.T) {
 		yesterday := tr.r.Now().Add(-24 * time.Hour)
 		for what, c := range map[string]struct{ said, want time.Time }{
 			"nothing said": {time.Time{}, tr.r.Now()}, "yesterday": {yesterday, yesterday}, "in a minute": {tr.r.Now().Add(time.Minute), tr.r.Now()},
+			"a second ago":    {tr.r.Now().Add(-time.Second), tr.r.Now()},
+			"by a slow clock": {tr.r.Now().Add(-time.Minute), tr.r.Now()},
 		} {
 			who := jane
 			who.AuthTime, who.Session = c.said, "session-at-corp"
