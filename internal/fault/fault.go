@@ -98,6 +98,24 @@ const (
 	InvitePending   Code = "invite_pending"   // the address is invited already
 )
 
+// Sign-in by an organization's own provider, and what an organization sets up
+// for it.
+const (
+	SSORequired          Code = "sso_required"           // the organization lets its members in by its own provider alone; Params[0]: its slug
+	SSODisabled          Code = "sso_disabled"           // no such organization, or none that signs people in now: one cause for all
+	MFARequired          Code = "mfa_required"           // the organization demands a second factor that this sign-in has not
+	EmailDomainForbidden Code = "email_domain_forbidden" // the address is of no domain that the organization has proved
+	AccountNotLinked     Code = "account_not_linked"     // somebody has the address, and the provider's word is not enough
+	HandleInvalid        Code = "handle_invalid"         // unknown, expired or spent handle, or of another browser
+	ConnectionChanged    Code = "connection_changed"     // the organization's sign-in is not what it was when this one began
+	DomainUnproven       Code = "domain_unproven"        // the record that proves it is not there
+	DomainTaken          Code = "domain_taken"           // another organization has proved it
+	DomainInvalid        Code = "domain_invalid"         // not a domain that an organization can have
+	IssuerInvalid        Code = "issuer_invalid"         // what the provider publishes does not fit
+	SetupLinkInvalid     Code = "setup_link_invalid"     // unknown, expired or revoked
+	KeyInvalid           Code = "key_invalid"            // an API key that is unknown, expired, switched off or revoked
+)
+
 // The operator's work.
 const (
 	UserUnknown       Code = "user_unknown"
@@ -133,6 +151,8 @@ var Codes = []Code{
 	ProofRequired, CurrentPasswordWrong, LastSignInMethod, TOTPEnabled, TOTPNotStarted, TOTPDemanded,
 	SessionUnknown, LinkUnknown,
 	OrgUnknown, OrgHolds, AccountRequired, InvitePending,
+	SSORequired, SSODisabled, MFARequired, EmailDomainForbidden, AccountNotLinked, HandleInvalid, ConnectionChanged,
+	DomainUnproven, DomainTaken, DomainInvalid, IssuerInvalid, SetupLinkInvalid, KeyInvalid,
 	UserUnknown, TenantUnknown, InviteUnknown, WebhookUnknown, DeliveryUnknown, DeliveryPending, RoleInvalid, EventInvalid,
 	WebhookURLInvalid, InviteSpent, EnrolmentState, FileUnsupported, FileTooLarge, SlugTaken, LastAdministrator,
 	FieldInvalid,

@@ -44,6 +44,7 @@ var kinds = map[string]kind{
 	"approval-pending":        {403, "Approval pending", ""},
 	"invite-required":         {403, "Invite required", ""},
 	"second-factor-required":  {403, "Second factor required", "Sign in at /oauth2/authorize, where it is asked for."},
+	"sso-required":            {403, "Single sign-on required", "The person's organization signs them in at its own provider."},
 	"proof-required":          {403, "Recent sign-in required", ""},
 	"method-not-allowed":      {405, "Method not allowed", ""},
 	"conflict":                {409, "Conflict", ""},
@@ -84,6 +85,11 @@ var answers = map[fault.Code]string{
 	fault.FileUnsupported: "invalid-request", fault.FileTooLarge: "invalid-request", fault.SlugTaken: "conflict",
 	fault.LastAdministrator: "conflict", fault.FieldInvalid: "invalid-request",
 	fault.OrgUnknown: "not-found", fault.OrgHolds: "conflict", fault.AccountRequired: "no-active-account", fault.InvitePending: "user-already-invited",
+
+	fault.SSORequired: "sso-required", fault.SSODisabled: "not-found", fault.MFARequired: "second-factor-required",
+	fault.EmailDomainForbidden: "forbidden", fault.AccountNotLinked: "conflict", fault.HandleInvalid: "invalid-login-token",
+	fault.ConnectionChanged: "forbidden", fault.DomainUnproven: "conflict", fault.DomainTaken: "conflict",
+	fault.DomainInvalid: "invalid-request", fault.IssuerInvalid: "invalid-request", fault.SetupLinkInvalid: "not-found", fault.KeyInvalid: "unauthenticated",
 }
 
 // fields are those that a fault is about when it says so by its code alone.
