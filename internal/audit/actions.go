@@ -36,6 +36,13 @@ const (
 	UserImpersonated       Action = "user.impersonated"         // an administrator got a token of theirs
 )
 
+// Personal access tokens; detail key, name.
+const (
+	APIKeyCreated Action = "apikey.created" // detail scopes, expires_at
+	APIKeyUpdated Action = "apikey.updated" // detail fields
+	APIKeyDeleted Action = "apikey.deleted"
+)
+
 // Tokens and sessions.
 const (
 	RefreshReused   Action = "refresh.reused"   // a rotated refresh token came back: its family was ended
@@ -110,6 +117,7 @@ var Actions = []Action{
 	UserPasswordChanged, UserPasswordReset, UserResetRequested, UserMagicLinkRequested, UserEmailVerified,
 	UserTOTPEnabled, UserTOTPDisabled, UserBackupCodesMade, UserBackupCodeUsed,
 	UserPasskeyAdded, UserPasskeyRemoved, UserLinked, UserUnlinked, UserImpersonated,
+	APIKeyCreated, APIKeyUpdated, APIKeyDeleted,
 	RefreshReused, RefreshRevoked, SessionsRevoked, SessionRenewed, ServiceLogin, ServiceFailed, CodeReplayed, ConsentGiven, ConsentWithdrawn,
 	DeviceApproved, DeviceDenied, UpstreamTokenGiven, UpstreamTokenEnded,
 	InviteCreated, InviteAccepted, InviteRevoked,

@@ -37,7 +37,7 @@ const (
 // Templates is every template there is.
 var Templates = []Template{MagicLink, ResetPassword, PasswordChanged, VerifyEmail, Invite, Approved, FactorChanged, OperatorSetup, AccountExists, AccountInvite, Waiting, FeatureReady, LinkChanged}
 
-// Change says what happened to a second factor, or to a link.
+// Change says what happened to a second factor or another way in, or to a link.
 type Change string
 
 // The changes that FactorChanged tells of.
@@ -47,6 +47,7 @@ const (
 	BackupCodesMade Change = "backup_codes_made"
 	PasskeyAdded    Change = "passkey_added"
 	PasskeyRemoved  Change = "passkey_removed"
+	APIKeyMade      Change = "api_key_made"
 )
 
 // The changes that LinkChanged tells of.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"sallyport/internal/apikey"
 	"sallyport/internal/audit"
 	"sallyport/internal/client"
 	"sallyport/internal/db"
@@ -31,6 +32,9 @@ const (
 	auditKept    = 400 * 24 * time.Hour
 	deadJobsKept = 30 * 24 * time.Hour
 
+	// How long an API key is shown to its owner after it has expired.
+	keysKept = 30 * 24 * time.Hour
+
 	// How long a client of a metadata document is kept that nobody uses.
 	documentsKept = 7 * 24 * time.Hour
 )
@@ -53,6 +57,7 @@ var sweeps = []sweep{
 	{"refresh families", token.Sweep},
 	{"one-time secrets", onetime.Sweep},
 	{"grants", grant.Sweep},
+	{"API keys", before(keysKept, apikey.Sweep)},
 	{"upstream tokens", upstream.SweepKept},
 	{"client documents", before(documentsKept, client.SweepDocuments)},
 	{"limits", limit.Sweep},
