@@ -25,16 +25,16 @@ const module = "sallyport/"
 // and the records, those listed before it. A package that is in no list fails
 // the test: add it where it belongs.
 var (
-	floor = []string{"secret", "fault", "reference", "yaml", "outbound", "db", "mail", "wire"}
+	floor = []string{"secret", "fault", "reference", "yaml", "dns", "outbound", "db", "mail", "wire"}
 
 	// Oldest first.
 	records = []string{
-		"identity", "client", "org", "password", "totp", "passkey", "session", "jwks", "token", "openid", "upstream",
-		"apikey", "onetime", "invite", "grant", "waitlist", "limit", "audit", "job", "logout", "webhook",
+		"identity", "client", "org", "directory", "password", "totp", "passkey", "session", "jwks", "token", "openid", "upstream", "sso",
+		"apikey", "onetime", "invite", "grant", "waitlist", "limit", "audit", "job", "logout", "eviction", "webhook",
 	}
 
 	// core packages, surfaces never import one another.
-	core     = []string{"admin", "oauth", "resource", "self", "signin"}
+	core     = []string{"admin", "enterprise", "oauth", "provision", "resource", "self", "signin"}
 	surfaces = []string{
 		"surface/accountmaker", "surface/admin", "surface/console", "surface/dev", "surface/hackillinois", "surface/keymaster",
 		"surface/oidc", "surface/pages", "surface/scim", "surface/snooplytics", "surface/tofu",
@@ -44,7 +44,7 @@ var (
 
 	// testOnly packages are imported by tests and by each other alone, but for the
 	// fake providers, which a playground also has.
-	testOnly = []string{"db/dbtest", "e2e", "mail/mailtest", "passkey/passkeytest", "rig", "upstream/upstreamtest", "wire/transcript"}
+	testOnly = []string{"db/dbtest", "dns/dnstest", "e2e", "mail/mailtest", "passkey/passkeytest", "rig", "upstream/upstreamtest", "wire/transcript"}
 
 	// tools are programs for building and testing.
 	tools = []string{"scripts/testsum"}
@@ -66,6 +66,9 @@ var doors = map[string]string{
 	"github.com/wneessen/go-mail":         "mail",
 	"golang.org/x/crypto":                 "password",
 	"golang.org/x/image":                  "admin",
+	"golang.org/x/net/dns":                "dns/dnstest",
+	"golang.org/x/net/idna":               "dns",
+	"golang.org/x/net/publicsuffix":       "dns",
 	"gopkg.in/yaml.v3":                    "yaml",
 	"modernc.org/sqlite":                  "db",
 	"zombiezen.com/go/sqlite":             "db",
