@@ -8,11 +8,11 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/client"
 	"sallyport/internal/db"
+	"sallyport/internal/eviction"
 	"sallyport/internal/identity"
 	"sallyport/internal/onetime"
 	"sallyport/internal/passkey"
 	"sallyport/internal/secret"
-	"sallyport/internal/totp"
 )
 
 // Prove names an upstream account that waits for its owner to sign in here, as
@@ -115,28 +115,15 @@ func (c *Core) prove(ctx context.Context, tx *db.Tx, u identity.User, email stri
 
 // evict ends every way in that somebody may have made for themselves before the
 // owner of the address came.
-//
-// What signs in goes before what it signed in: a sign-in that is under way holds
-// its credential until it is complete, and so its session is there to be ended.
 func (c *Core) evict(ctx context.Context, tx *db.Tx, u identity.User, k keep, v Visitor) error {
-	if err := onetime.EndAll(ctx, tx, u.ID, onetime.NewPasskey); err != nil {
-		return err
-	}
-	gone, err := identity.UnlinkAll(ctx, tx, u.ID, k.issuer, k.subject)
+	gone, err := eviction.Squatter(ctx, tx, u.ID, k.issuer, k.subject, c.Now())
 	if err != nil {
 		return err
 	}
-	if err := totp.Disable(ctx, tx, u.ID); err != nil {
+	if err := c.recordEvicted(ctx, tx, u, gone.Links, gone.Passkeys, "email_verified", v); err != nil {
 		return err
 	}
-	keys, err := passkey.RemoveAll(ctx, tx, u.ID)
-	if err != nil {
-		return err
-	}
-	if err := c.recordEvicted(ctx, tx, u, gone, keys, "email_verified", v); err != nil {
-		return err
-	}
-	return c.endEverything(ctx, tx, u, v)
+	return c.wereSignedIn(ctx, tx, u, gone.Sessions, v)
 }
 
 // evictOlder ends the upstream accounts and passkeys that are older than the proof

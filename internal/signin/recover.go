@@ -8,16 +8,13 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/client"
 	"sallyport/internal/db"
+	"sallyport/internal/eviction"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
 	"sallyport/internal/job"
 	"sallyport/internal/limit"
-	"sallyport/internal/logout"
 	"sallyport/internal/mail"
 	"sallyport/internal/onetime"
-	"sallyport/internal/session"
-	"sallyport/internal/token"
-	"sallyport/internal/totp"
 	"sallyport/internal/wire"
 )
 
@@ -237,23 +234,16 @@ func (c *Core) reset(ctx context.Context, tx *db.Tx, in ResetIn, hash string) (*
 // endEverything ends whatever keeps a user signed in, or could sign them in
 // without the password or the second factor.
 func (c *Core) endEverything(ctx context.Context, tx *db.Tx, u identity.User, v Visitor) error {
-	ended, err := session.EndAll(ctx, tx, u.ID, "")
+	ended, err := eviction.Everything(ctx, tx, u.ID, c.Now())
 	if err != nil {
 		return err
 	}
-	if _, err := token.EndByUser(ctx, tx, u.ID); err != nil {
-		return err
-	}
-	if err := logout.Everything(ctx, tx, u.ID, "", c.Now()); err != nil {
-		return err
-	}
-	if err := totp.Cancel(ctx, tx, u.ID); err != nil {
-		return err
-	}
-	if err := onetime.EndAll(ctx, tx, u.ID, onetime.Reset, onetime.MagicLink, onetime.Challenge, onetime.NewPasskey); err != nil {
-		return err
-	}
-	if ended == 0 {
+	return c.wereSignedIn(ctx, tx, u, ended, v)
+}
+
+// wereSignedIn records that n browser sessions of a user ended, if there were any.
+func (c *Core) wereSignedIn(ctx context.Context, tx *db.Tx, u identity.User, n int64, v Visitor) error {
+	if n == 0 {
 		return nil
 	}
 	return c.loggedOut(ctx, tx, u, v)
