@@ -114,6 +114,8 @@ const (
 	IssuerInvalid        Code = "issuer_invalid"         // what the provider publishes does not fit
 	SetupLinkInvalid     Code = "setup_link_invalid"     // unknown, expired or revoked
 	KeyInvalid           Code = "key_invalid"            // an API key that is unknown, expired, switched off or revoked
+	KeyPinned            Code = "key_pinned"             // an API key that is good in another organization alone
+	APIKeyUnknown        Code = "api_key_unknown"        // none of that id, or somebody else's
 )
 
 // The operator's work.
@@ -152,7 +154,7 @@ var Codes = []Code{
 	SessionUnknown, LinkUnknown,
 	OrgUnknown, OrgHolds, AccountRequired, InvitePending,
 	SSORequired, SSODisabled, MFARequired, EmailDomainForbidden, AccountNotLinked, HandleInvalid, ConnectionChanged,
-	DomainUnproven, DomainTaken, DomainInvalid, IssuerInvalid, SetupLinkInvalid, KeyInvalid,
+	DomainUnproven, DomainTaken, DomainInvalid, IssuerInvalid, SetupLinkInvalid, KeyInvalid, KeyPinned, APIKeyUnknown,
 	UserUnknown, TenantUnknown, InviteUnknown, WebhookUnknown, DeliveryUnknown, DeliveryPending, RoleInvalid, EventInvalid,
 	WebhookURLInvalid, InviteSpent, EnrolmentState, FileUnsupported, FileTooLarge, SlugTaken, LastAdministrator,
 	FieldInvalid,

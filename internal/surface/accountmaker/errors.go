@@ -90,6 +90,7 @@ var answers = map[fault.Code]string{
 	fault.EmailDomainForbidden: "forbidden", fault.AccountNotLinked: "conflict", fault.HandleInvalid: "invalid-login-token",
 	fault.ConnectionChanged: "forbidden", fault.DomainUnproven: "conflict", fault.DomainTaken: "conflict",
 	fault.DomainInvalid: "invalid-request", fault.IssuerInvalid: "invalid-request", fault.SetupLinkInvalid: "not-found", fault.KeyInvalid: "unauthenticated",
+	fault.KeyPinned: "forbidden", fault.APIKeyUnknown: "not-found",
 }
 
 // fields are those that a fault is about when it says so by its code alone.

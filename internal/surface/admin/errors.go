@@ -109,6 +109,8 @@ var answers = map[fault.Code]answer{
 	fault.IssuerInvalid:        {422, "What the provider publishes does not fit"},
 	fault.SetupLinkInvalid:     {404, "Unknown or expired set-up link"},
 	fault.KeyInvalid:           {401, "No key, or one that is not good here"},
+	fault.KeyPinned:            {403, "The key is good in another organization alone"},
+	fault.APIKeyUnknown:        {404, "No such key"},
 
 	fault.UserUnknown:       {404, "No such user"},
 	fault.TenantUnknown:     {404, "No such tenant"},

@@ -103,6 +103,8 @@ var answers = map[fault.Code]answer{
 	fault.IssuerInvalid:        {400, "Invalid issuer"},
 	fault.SetupLinkInvalid:     {404, "Invalid or expired link"},
 	fault.KeyInvalid:           {401, "Not authenticated"},
+	fault.KeyPinned:            {403, "Insufficient permissions"},
+	fault.APIKeyUnknown:        {404, "API key not found"},
 
 	fault.UserUnknown:       {404, "User not found"},
 	fault.TenantUnknown:     {404, "Tenant not found"},

@@ -93,6 +93,8 @@ var said = map[fault.Code]string{
 	fault.IssuerInvalid:        "What is published at that address does not fit.",
 	fault.SetupLinkInvalid:     "This link has expired. Ask for a new one.",
 	fault.KeyInvalid:           "You are not signed in.",
+	fault.KeyPinned:            "You may not do that.",
+	fault.APIKeyUnknown:        "There is no such key.",
 
 	fault.UserUnknown:       "There is no such user.",
 	fault.TenantUnknown:     "There is no such tenant.",

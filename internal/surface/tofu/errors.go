@@ -119,6 +119,8 @@ var answers = map[fault.Code]answer{
 	fault.IssuerInvalid:        {400, "Invalid issuer.", "issuer_invalid"},
 	fault.SetupLinkInvalid:     {404, "Not found.", ""},
 	fault.KeyInvalid:           {401, "Authentication credentials were not provided.", ""},
+	fault.KeyPinned:            {403, permission, ""},
+	fault.APIKeyUnknown:        {404, "Not found.", ""},
 
 	fault.UserUnknown:       {404, "No account found for this user.", "user_not_found"},
 	fault.TenantUnknown:     {404, "Not found.", ""},
