@@ -97,7 +97,10 @@ const (
 	DomainClaimed     Action = "domain.claimed" // detail domain
 	DomainVerified    Action = "domain.verified"
 	DomainRemoved     Action = "domain.removed"
-	WaitlistApproved  Action = "waitlist.approved" // somebody who waits was let in; detail feature
+	ConnectionSet     Action = "connection.set"     // the organization's own provider; detail kind, provider, fields
+	ConnectionRemoved Action = "connection.removed" // and none from now on
+	PolicyChanged     Action = "policy.changed"     // how members must sign in; detail sign_in, previous_sign_in
+	WaitlistApproved  Action = "waitlist.approved"  // somebody who waits was let in; detail feature
 	WaitlistRejected  Action = "waitlist.rejected"
 )
 
@@ -125,6 +128,6 @@ var Actions = []Action{
 	UpstreamCreated, UpstreamUpdated, UpstreamDeleted,
 	TenantCreated, TenantUpdated, TenantDeleted, WebhookCreated, WebhookDeleted, WebhookTested, WebhookRedelivered,
 	OrgCreated, OrgUpdated, OrgDeleted, OrgSwitched, MemberAdded, MemberRoleChanged, MemberRemoved,
-	DomainClaimed, DomainVerified, DomainRemoved, WaitlistApproved, WaitlistRejected,
+	DomainClaimed, DomainVerified, DomainRemoved, ConnectionSet, ConnectionRemoved, PolicyChanged, WaitlistApproved, WaitlistRejected,
 	KeyCreated, KeyRotated, ResourcesApplied, OperatorCreated, OperatorRemoved,
 }

@@ -24,6 +24,7 @@ import (
 
 	"sallyport/internal/client"
 	"sallyport/internal/identity"
+	"sallyport/internal/org"
 )
 
 // Kind says what kind of party acted.
@@ -76,7 +77,9 @@ func ParseActor(s string) Actor {
 }
 
 // Event is something that happened. ClientID and UserID say where and to whom,
-// and are empty where that means nothing; IP and RequestID come from the request
+// and are empty where that means nothing; so is OrgID, the organization whose
+// affair it is, which its own people may read: where Detail names one under "org",
+// it is that. IP and RequestID come from the request
 // if there was one. Detail holds what else a reader wants to know; over MaxText
 // a text in it is cut, over MaxDetail all of it is left out.
 type Event struct {
@@ -84,10 +87,19 @@ type Event struct {
 	Action    Action
 	ClientID  client.ID
 	UserID    identity.UserID
+	OrgID     org.ID
 	IP        string
 	RequestID string
 	Detail    map[string]any
 	Announce  bool // hand it to the webhooks
+}
+
+// org is the organization whose affair an event is.
+func (e Event) org() org.ID {
+	if named, ok := e.Detail["org"].(string); ok && e.OrgID == "" {
+		return org.ID(named)
+	}
+	return e.OrgID
 }
 
 // Entry is a recorded event. Numbers in its Detail are float64.

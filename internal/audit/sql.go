@@ -11,14 +11,15 @@ import (
 	"sallyport/internal/client"
 	"sallyport/internal/db"
 	"sallyport/internal/identity"
+	"sallyport/internal/org"
 )
 
-const columns = `id, at, actor, action, client_id, user_id, ip, request_id, detail, announce`
+const columns = `id, at, actor, action, client_id, user_id, org_id, ip, request_id, detail, announce`
 
 func scan(r db.Row) (e Entry, err error) {
 	var at db.Time
 	var actor string
-	err = r.Scan(&e.ID, &at, &actor, &e.Action, &e.ClientID, &e.UserID, &e.IP, &e.RequestID, db.JSON(&e.Detail), &e.Announce)
+	err = r.Scan(&e.ID, &at, &actor, &e.Action, &e.ClientID, &e.UserID, &e.OrgID, &e.IP, &e.RequestID, db.JSON(&e.Detail), &e.Announce)
 	e.At, e.Actor = at.Time, ParseActor(actor)
 	return e, err
 }
@@ -30,9 +31,9 @@ func Record(ctx context.Context, tx *db.Tx, now time.Time, e Event) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO audit (id, at, actor, action, client_id, user_id, ip, request_id, detail, announce)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-		identity.NewID(), db.At(now), e.Actor.String(), e.Action, e.ClientID, e.UserID, e.IP, e.RequestID, detail, e.Announce)
+	_, err = tx.Exec(ctx, `INSERT INTO audit (id, at, actor, action, client_id, user_id, org_id, ip, request_id, detail, announce)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+		identity.NewID(), db.At(now), e.Actor.String(), e.Action, e.ClientID, e.UserID, e.org(), e.IP, e.RequestID, detail, e.Announce)
 	if err != nil {
 		return fmt.Errorf("record %s: %w", e.Action, err)
 	}
@@ -45,6 +46,7 @@ type Filter struct {
 	ClientID      client.ID
 	Tenant        client.TenantID
 	UserID        identity.UserID
+	OrgID         org.ID
 	Action        Action
 	Actor         Actor
 	Since, Until  time.Time
@@ -67,6 +69,9 @@ func (f Filter) where() (string, []any) {
 	}
 	if f.UserID != "" {
 		add(`user_id = $%d`, f.UserID)
+	}
+	if f.OrgID != "" {
+		add(`org_id = $%d`, f.OrgID)
 	}
 	if f.Action != "" {
 		add(`action = $%d`, f.Action)

@@ -41,6 +41,8 @@ const (
 	Pending       Purpose = "pending"        // a sign-in proved by an upstream that still owes an invitation
 	Linking       Purpose = "linking"        // an upstream account that waits for the owner of an address to sign in
 	Handle        Purpose = "handle"         // carries a finished sign-in across a redirect
+	SSOHandle     Purpose = "sso_handle"     // a finished sign-in by an organization's provider
+	SSOSpent      Purpose = "sso_spent"      // a handle of one that was spent: coming again, it ends what came of it
 	Passkey       Purpose = "passkey"        // the challenge of a sign-in with a passkey
 	NewPasskey    Purpose = "new_passkey"    // the challenge of a registration of one
 	OperatorSetup Purpose = "operator_setup" // make the first operator

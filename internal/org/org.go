@@ -71,7 +71,8 @@ func (r Role) Valid() bool { return slices.Contains(Roles, r) }
 
 // Org is an organization. Slug is its name in addresses, or "" for none; Name may
 // be empty too. Above it is Parent, or Tenant, or neither. Picture is the URL of
-// one. PaidUntil is zero where nobody keeps it.
+// one. PaidUntil is zero where nobody keeps it. SignIn is what it demands of its
+// members; BreakGlass lets an owner with a second factor in without its provider.
 type Org struct {
 	ID        ID
 	Slug      string
@@ -83,6 +84,9 @@ type Org struct {
 	PaidUntil time.Time
 	CreatedAt time.Time
 	UpdatedAt time.Time
+
+	SignIn     SignIn
+	BreakGlass bool
 }
 
 // Open reports whether people may act in the organization.
@@ -107,7 +111,10 @@ type Seat struct {
 }
 
 // Domain is a domain that an organization claims. Token is what proves it in the
-// domain's own records. Client is the application that answers on it, or "".
+// domain's own records, until ExpiresAt. Client is the application that answers on it,
+// or "". A proof is looked for again at CheckAt, which is zero where whoever runs the
+// installation vouches for it; CheckedAt is when that was last done, and Failures how
+// often in a row it was not found.
 type Domain struct {
 	ID         string
 	OrgID      ID
@@ -116,6 +123,10 @@ type Domain struct {
 	Client     client.ID
 	VerifiedAt time.Time
 	CreatedAt  time.Time
+	ExpiresAt  time.Time
+	CheckedAt  time.Time
+	CheckAt    time.Time
+	Failures   int
 }
 
 var (
@@ -134,3 +145,16 @@ var slugShape = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 // Slug reports whether s can be a slug: 2 to 63 lower-case letters, digits and
 // single hyphens between them.
 func Slug(s string) bool { return len(s) >= 2 && len(s) <= 63 && slugShape.MatchString(s) }
+
+// SignIn is how the members of an organization must sign in.
+type SignIn string
+
+// The demands, the least first.
+const (
+	SignInAny SignIn = "any"
+	SignInMFA SignIn = "mfa" // by two factors
+	SignInSSO SignIn = "sso" // by the organization's own provider, whoever has an address of its domains
+)
+
+// SignIns is every demand there is.
+var SignIns = []SignIn{SignInAny, SignInMFA, SignInSSO}

@@ -11,7 +11,7 @@ import (
 	"sallyport/internal/identity"
 )
 
-const columns = `o.id, o.slug, o.name, o.picture, o.parent_id, o.tenant_id, o.status, o.paid_until, o.created_at, o.updated_at`
+const columns = `o.id, o.slug, o.name, o.picture, o.parent_id, o.tenant_id, o.status, o.paid_until, o.created_at, o.updated_at, o.sign_in, o.break_glass`
 
 // row is an organization on its way from the database.
 type row struct {
@@ -20,7 +20,7 @@ type row struct {
 }
 
 func (r *row) dest() []any {
-	return []any{&r.ID, &r.Slug, &r.Name, &r.Picture, &r.Parent, &r.Tenant, &r.Status, &r.times[0], &r.times[1], &r.times[2]}
+	return []any{&r.ID, &r.Slug, &r.Name, &r.Picture, &r.Parent, &r.Tenant, &r.Status, &r.times[0], &r.times[1], &r.times[2], &r.SignIn, &r.BreakGlass}
 }
 
 func (r *row) scanned() Org {
@@ -35,8 +35,8 @@ func scan(r db.Row) (Org, error) {
 }
 
 // Create stores an organization without members. Of o the caller fills all but
-// CreatedAt and UpdatedAt; no ID is a new one, no status is active. ErrSlugTaken means that another
-// one has the slug, db.ErrReference that there is nothing of the name above it.
+// CreatedAt, UpdatedAt and its policy, which is SetPolicy's; no ID is a new one, no status
+// is active. ErrSlugTaken means that another one has the slug, db.ErrReference that there is nothing of the name above it.
 func Create(ctx context.Context, tx *db.Tx, o Org, now time.Time) (Org, error) {
 	if o.Status == "" {
 		o.Status = Active
@@ -44,6 +44,7 @@ func Create(ctx context.Context, tx *db.Tx, o Org, now time.Time) (Org, error) {
 	if o.ID == "" {
 		o.ID = NewID()
 	}
+	o.SignIn, o.BreakGlass = SignInAny, true
 	o.CreatedAt = stored(now)
 	o.UpdatedAt = o.CreatedAt
 	n, err := tx.Exec(ctx, `INSERT INTO orgs (id, slug, name, picture, parent_id, tenant_id, status, paid_until, created_at, updated_at)
@@ -129,6 +130,13 @@ func Update(ctx context.Context, tx *db.Tx, o Org, now time.Time) error {
 		return err
 	}
 	return db.ErrConflict
+}
+
+// SetPolicy says how the members of an organization must sign in from now on;
+// db.ErrNotFound if there is none.
+func SetPolicy(ctx context.Context, tx *db.Tx, id ID, s SignIn, breakGlass bool, now time.Time) error {
+	return one(tx.Exec(ctx, `UPDATE orgs SET sign_in = $2, break_glass = $3,
+		updated_at = CASE WHEN updated_at < $4 THEN $4 ELSE updated_at + 1 END WHERE id = $1`, id, s, breakGlass, db.At(now)))
 }
 
 // Delete removes an organization with its memberships, invitations and domains.

@@ -39,6 +39,13 @@ type Profile struct {
 	Organization  string
 	Roles, Groups []string
 
+	// Of an organization's own provider, everything that it said of the person, by
+	// the names of its claims or attributes; a claim that is no text or list of
+	// texts as JSON has it. AMR is how they proved themselves there: amr (RFC 8176),
+	// or of SAML the authentication context class.
+	Attributes map[string][]string
+	AMR        []string
+
 	Session       string    // the upstream's own session, for LogoutURL
 	Authenticated time.Time // when the person proved themselves there; zero: not said
 	Impersonator  string    // who really signed in, if the upstream says that it was another
@@ -93,6 +100,10 @@ func (p *Profile) setNames(name, given, family string) {
 		p.GivenName, p.FamilyName = identity.Names(p.Name)
 	}
 }
+
+// Named makes the names of a profile ones that can be shown, and the missing ones of
+// the others.
+func (p *Profile) Named() { p.setNames(p.Name, p.GivenName, p.FamilyName) }
 
 // maxShown bounds a name in characters.
 const maxShown = 200

@@ -37,6 +37,7 @@ const (
 	WorkOS    Kind = "workos"
 	OIDC      Kind = "oidc"
 	OAuth2    Kind = "oauth2"
+	SAML      Kind = "saml" // an organization's alone (package sso), never the operator's
 )
 
 // Kinds are all there are.
@@ -47,9 +48,13 @@ func Kinds() []Kind {
 // Upstream is one provider as the operator configured it. Key names it in
 // clients' methods and in URLs. Secret is what we prove ourselves with: the
 // client secret, of WorkOS the API key, of Apple the private key in PEM.
+//
+// Guarded is an organization's own (package sso): whoever administers that chose its
+// addresses, so that nothing inside our network is asked for it.
 type Upstream struct {
 	Key       string
 	Kind      Kind
+	Guarded   bool
 	Settings  Settings
 	Secret    secret.Value
 	CreatedAt time.Time
