@@ -11,23 +11,29 @@ import (
 	"sallyport/internal/secret"
 )
 
-const domainColumns = `d.id, d.org_id, d.name, d.token, d.client_id, d.verified_at, d.created_at`
+const domainColumns = `id, org_id, name, token, client_id, verified_at, created_at, expires_at, checked_at, check_at, failures`
 
 func scanDomain(r db.Row) (d Domain, err error) {
-	var verified, created db.Time
-	err = r.Scan(&d.ID, &d.OrgID, &d.Name, &d.Token, &d.Client, &verified, &created)
-	d.VerifiedAt, d.CreatedAt = verified.Time, created.Time
+	var verified, created, expires, checked, check db.Time
+	err = r.Scan(&d.ID, &d.OrgID, &d.Name, &d.Token, &d.Client, &verified, &created, &expires, &checked, &check, &d.Failures)
+	d.VerifiedAt, d.CreatedAt, d.ExpiresAt, d.CheckedAt, d.CheckAt = verified.Time, created.Time, expires.Time, checked.Time, check.Time
 	return d, err
 }
 
 // tokenBytes is the size of what proves a domain, before hexadecimal.
 const tokenBytes = 24
 
+// ClaimLifetime is how long a claim may wait for its proof.
+const ClaimLifetime = 7 * 24 * time.Hour
+
 // Claim notes that an organization says that a domain is its own, and returns the
-// claim; the one that there is already stays as it is. Any number may claim one.
+// claim; the one that there is already stays as it is, unless it waited for its proof
+// too long: then it has another token. Any number may claim one.
 func Claim(ctx context.Context, tx *db.Tx, id ID, name string, now time.Time) (Domain, error) {
-	_, err := tx.Exec(ctx, `INSERT INTO org_domains (id, org_id, name, token, created_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (org_id, name) DO NOTHING`,
-		identity.NewID(), id, name, secret.Hex(tokenBytes), db.At(now))
+	_, err := tx.Exec(ctx, `INSERT INTO org_domains (id, org_id, name, token, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (org_id, name) DO UPDATE SET token = $4, expires_at = $6, checked_at = NULL, failures = 0
+		WHERE org_domains.verified_at IS NULL AND org_domains.expires_at <= $5`,
+		identity.NewID(), id, name, secret.Hex(tokenBytes), db.At(now), db.At(now.Add(ClaimLifetime)))
 	if err != nil {
 		return Domain{}, err
 	}
@@ -36,17 +42,17 @@ func Claim(ctx context.Context, tx *db.Tx, id ID, name string, now time.Time) (D
 
 // DomainOf returns an organization's claim to a domain, or db.ErrNotFound.
 func DomainOf(ctx context.Context, tx *db.Tx, id ID, name string) (Domain, error) {
-	return db.One(ctx, tx, scanDomain, `SELECT `+domainColumns+` FROM org_domains d WHERE d.org_id = $1 AND d.name = $2`, id, name)
+	return db.One(ctx, tx, scanDomain, `SELECT `+domainColumns+` FROM org_domains WHERE org_id = $1 AND name = $2`, id, name)
 }
 
 // DomainByID returns a claim, or db.ErrNotFound.
 func DomainByID(ctx context.Context, tx *db.Tx, id string) (Domain, error) {
-	return db.One(ctx, tx, scanDomain, `SELECT `+domainColumns+` FROM org_domains d WHERE d.id = $1`, id)
+	return db.One(ctx, tx, scanDomain, `SELECT `+domainColumns+` FROM org_domains WHERE id = $1`, id)
 }
 
 // Domains returns the claims of an organization by name.
 func Domains(ctx context.Context, tx *db.Tx, id ID) ([]Domain, error) {
-	return db.All(ctx, tx, scanDomain, `SELECT `+domainColumns+` FROM org_domains d WHERE d.org_id = $1 ORDER BY d.name`, id)
+	return db.All(ctx, tx, scanDomain, `SELECT `+domainColumns+` FROM org_domains WHERE org_id = $1 ORDER BY name`, id)
 }
 
 // ByDomain returns the organization that has verified a domain, or db.ErrNotFound.

@@ -38,12 +38,13 @@ func New(t testing.TB) *Server {
 	s := &Server{names: map[string]entry{}, asked: map[string]int{}}
 	var tcp net.Listener
 	var udp net.PacketConn
+	var listen net.ListenConfig
 	var err error
 	for range 20 { // both need the same port, which something else may have
-		if tcp, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		if tcp, err = listen.Listen(t.Context(), "tcp", "127.0.0.1:0"); err != nil {
 			t.Fatal(err)
 		}
-		if udp, err = net.ListenPacket("udp", tcp.Addr().String()); err == nil {
+		if udp, err = listen.ListenPacket(t.Context(), "udp", tcp.Addr().String()); err == nil {
 			break
 		}
 		tcp.Close()
@@ -131,7 +132,7 @@ func (s *Server) serveTCP(l net.Listener, running *sync.WaitGroup) {
 				return
 			}
 			if out := s.answer(question, 65535); out != nil {
-				_, _ = c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(out))), out...)) //nolint:gosec // bounded above
+				_, _ = c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(out))), out...))
 			}
 		})
 	}
