@@ -75,6 +75,7 @@ func (w town) byText(raw string) (k apikey.Key, err error) {
 }
 
 func TestKeyIsFoundByItsTextAlone(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		w := newTown(t, d)
 		jane := w.user("jane")
@@ -125,6 +126,7 @@ func TestKeyIsGoodWhileEnabledAndUnexpired(t *testing.T) {
 }
 
 func TestUpdateWidensNothing(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		w := newTown(t, d)
 		jane, bob := w.user("jane"), w.user("bob")
@@ -149,6 +151,7 @@ func TestUpdateWidensNothing(t *testing.T) {
 }
 
 func TestKeysAreTheirOwnersAlone(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		w := newTown(t, d)
 		jane, bob := w.user("jane"), w.user("bob")
@@ -177,6 +180,7 @@ func TestKeysAreTheirOwnersAlone(t *testing.T) {
 }
 
 func TestPinnedKeyEndsWithTheMembership(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		w := newTown(t, d)
 		owner, jane := w.user("owner"), w.user("jane")
@@ -218,6 +222,7 @@ func TestPinnedKeyEndsWithTheMembership(t *testing.T) {
 }
 
 func TestEndByUserMayKeepWhatIsPinnedElsewhere(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		w := newTown(t, d)
 		jane, bob := w.user("jane"), w.user("bob")
@@ -245,6 +250,7 @@ func TestEndByUserMayKeepWhatIsPinnedElsewhere(t *testing.T) {
 }
 
 func TestKeysAreBounded(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		w := newTown(t, d)
 		jane := w.user("jane")
@@ -264,6 +270,7 @@ func TestKeysAreBounded(t *testing.T) {
 }
 
 func TestUseIsNotedNowAndThen(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		w := newTown(t, d)
 		k, raw := w.key(w.user("jane"), nil)
@@ -277,6 +284,7 @@ func TestUseIsNotedNowAndThen(t *testing.T) {
 }
 
 func TestSweepTakesTheExpiredOnly(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		w := newTown(t, d)
 		jane := w.user("jane")

@@ -83,9 +83,12 @@ func (c *Core) Colleague(ctx context.Context, who Caller, other identity.UserID)
 }
 
 // seat reads the caller's place in an organization. One that they are no member of
-// is not known to them.
+// is not known to them, and an API key that is pinned to another one is not good in it.
 func seat(ctx context.Context, tx *db.Tx, who Caller, id org.ID) (identity.User, org.Seat, error) {
 	u, err := active(ctx, tx, who)
+	if err == nil && who.Org != "" && who.Org != id {
+		err = fault.New(fault.KeyPinned)
+	}
 	if err != nil {
 		return u, org.Seat{}, err
 	}

@@ -112,10 +112,10 @@ func takeAll(ctx context.Context, tx *db.Tx, now time.Time, rules []limit.Rule) 
 	return err
 }
 
-// Page is a part of a list: the Number-th, from 1, of Size.
-type Page struct{ Number, Size int }
+// Page is a part of a list: the Number-th, from 1, of Size, after the first Skip.
+type Page struct{ Number, Size, Skip int }
 
-func (p Page) offset() int { return (p.Number - 1) * p.Size }
+func (p Page) offset() int { return p.Skip + (p.Number-1)*p.Size }
 
 // AccountInvites returns one page of the invitations to an account, newest first,
 // and how many there are.

@@ -7,8 +7,10 @@ package self
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
+	"sallyport/internal/apikey"
 	"sallyport/internal/audit"
 	"sallyport/internal/client"
 	"sallyport/internal/db"
@@ -17,6 +19,7 @@ import (
 	"sallyport/internal/job"
 	"sallyport/internal/limit"
 	"sallyport/internal/mail"
+	"sallyport/internal/org"
 	"sallyport/internal/password"
 	"sallyport/internal/secret"
 	"sallyport/internal/session"
@@ -37,13 +40,24 @@ type Core struct {
 }
 
 // Caller is the signed-in person. Session is set for a browser, and empty for
-// one who shows an access token; AuthenticatedAt is zero if it is not known.
+// one who shows an access token; AuthenticatedAt is zero if it is not known. Who
+// shows an API key has its Key, Org if it is pinned to one, and in Session how they
+// had signed in when they made it, without an ID. Scopes bound what a credential may;
+// nil, of a session, is all that its person may.
 type Caller struct {
 	UserID          identity.UserID
 	Session         session.Session
+	Key             apikey.ID
+	Org             org.ID
+	Scopes          []string
 	AuthenticatedAt time.Time
 	IP              string
 	RequestID       string
+}
+
+// Covers reports whether the caller's own credential may do what all the scopes name.
+func (who Caller) Covers(scopes ...string) bool {
+	return who.Scopes == nil || !slices.ContainsFunc(scopes, func(s string) bool { return !slices.Contains(who.Scopes, s) })
 }
 
 // Proof is what a person shows for a sensitive change; both may be empty.

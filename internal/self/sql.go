@@ -4,7 +4,9 @@ import (
 	"context"
 	"time"
 
+	"sallyport/internal/client"
 	"sallyport/internal/db"
+	"sallyport/internal/identity"
 )
 
 func scanHolder(r db.Row) (h Holder, err error) {
@@ -22,4 +24,13 @@ func holderOf(ctx context.Context, tx *db.Tx, in HolderIn, now time.Time) (Holde
 		WHERE a.client_id = $1 AND a.alias = $2
 		AND ($3 = '' OR EXISTS (SELECT 1 FROM sessions s WHERE s.id = $3 AND s.user_id = u.id AND NOT s.partial AND s.expires_at > $4))`,
 		in.ClientID, in.Alias, in.Session, db.At(now))
+}
+
+// mayAct reports whether a user and their place in a client are active, and the
+// client is switched on.
+func mayAct(ctx context.Context, tx *db.Tx, u identity.UserID, id client.ID) (bool, error) {
+	return db.One(ctx, tx, db.Bool, `SELECT EXISTS (SELECT 1 FROM users u
+		JOIN enrolments e ON e.user_id = u.id AND e.client_id = $2 AND e.status = 'active'
+		JOIN clients c ON c.id = $2 AND c.active
+		WHERE u.id = $1 AND u.status = 'active')`, u, id)
 }
