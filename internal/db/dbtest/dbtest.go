@@ -5,10 +5,12 @@ package dbtest
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"sallyport/internal/db"
@@ -22,7 +24,8 @@ const Variable = "SALLYPORT_TEST_POSTGRES"
 // database of its own. Without a server the PostgreSQL half is skipped.
 func Each(t *testing.T, f func(t *testing.T, d *db.DB)) {
 	t.Helper()
-	EachURL(t, func(t *testing.T, url string) { f(t, migrated(t, url)) })
+	t.Run("sqlite", func(t *testing.T) { f(t, SQLite(t)) })
+	t.Run("postgres", func(t *testing.T) { f(t, Postgres(t)) })
 }
 
 // EachURL runs f once for each engine with the URL of an empty database that is not
@@ -36,8 +39,44 @@ func EachURL(t *testing.T, f func(t *testing.T, url string)) {
 // SQLite is an empty migrated database in a file of its own.
 func SQLite(t testing.TB) *db.DB {
 	t.Helper()
-	return migrated(t, SQLiteURL(t))
+	return open(t, migratedSQLite(t), db.Options{})
 }
+
+// migratedSQLite is the URL of a copy of the empty database: to migrate takes a
+// hundred times as long as to copy.
+func migratedSQLite(t testing.TB) string {
+	t.Helper()
+	empty, err := emptySQLite()
+	if err != nil {
+		t.Fatalf("migrate: %v", err)
+	}
+	url := SQLiteURL(t)
+	if err := os.WriteFile(strings.TrimPrefix(url, "sqlite:"), empty, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return url
+}
+
+// emptySQLite is the file of an empty migrated database, made once.
+var emptySQLite = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "sallyport-test")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	ctx := context.Background() // all tests' and none's
+	file := filepath.Join(dir, "sallyport.db")
+	d, err := db.Open(ctx, "sqlite:"+file)
+	if err != nil {
+		return nil, err
+	}
+	_, err = d.Migrate(ctx)
+	// Closing moves what is in the write-ahead log into the file.
+	if err := errors.Join(err, d.Close()); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(file)
+})
 
 // Postgres is an empty migrated database in a schema of its own; without a server the
 // test is skipped.
