@@ -100,6 +100,8 @@ const (
 	ConnectionSet     Action = "connection.set"     // the organization's own provider; detail kind, provider, fields
 	ConnectionRemoved Action = "connection.removed" // and none from now on
 	PolicyChanged     Action = "policy.changed"     // how members must sign in; detail sign_in, previous_sign_in
+	GroupChanged      Action = "group.changed"      // a group of the directory; detail group, name, added, removed
+	GroupRemoved      Action = "group.removed"      // detail group, name
 	WaitlistApproved  Action = "waitlist.approved"  // somebody who waits was let in; detail feature
 	WaitlistRejected  Action = "waitlist.rejected"
 )
@@ -128,6 +130,6 @@ var Actions = []Action{
 	UpstreamCreated, UpstreamUpdated, UpstreamDeleted,
 	TenantCreated, TenantUpdated, TenantDeleted, WebhookCreated, WebhookDeleted, WebhookTested, WebhookRedelivered,
 	OrgCreated, OrgUpdated, OrgDeleted, OrgSwitched, MemberAdded, MemberRoleChanged, MemberRemoved,
-	DomainClaimed, DomainVerified, DomainRemoved, ConnectionSet, ConnectionRemoved, PolicyChanged, WaitlistApproved, WaitlistRejected,
+	DomainClaimed, DomainVerified, DomainRemoved, ConnectionSet, ConnectionRemoved, PolicyChanged, GroupChanged, GroupRemoved, WaitlistApproved, WaitlistRejected,
 	KeyCreated, KeyRotated, ResourcesApplied, OperatorCreated, OperatorRemoved,
 }

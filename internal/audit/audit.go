@@ -37,12 +37,13 @@ const (
 	KindService   Kind = "service"   // a client acting for itself
 	KindOperator  Kind = "operator"  // whoever runs the installation: command line, resource file
 	KindSystem    Kind = "system"    // nobody: a job or a rule
+	KindDirectory Kind = "directory" // an organization's own directory, by SCIM
 )
 
 // Actor is who did it. The zero value is anonymous.
 type Actor struct {
 	Kind Kind
-	ID   string // of the user or client; a name for an operator
+	ID   string // of the user, client or organization; a name for an operator
 }
 
 // User is the actor for a user.
@@ -54,6 +55,9 @@ func Service(id client.ID) Actor { return Actor{KindService, string(id)} }
 // Operator is the actor for who runs the installation, by the name of the way
 // in: "apply", "admin".
 func Operator(name string) Actor { return Actor{KindOperator, name} }
+
+// Directory is the actor for the directory of an organization.
+func Directory(id org.ID) Actor { return Actor{KindDirectory, string(id)} }
 
 // System is the actor for what nobody asked for.
 func System() Actor { return Actor{Kind: KindSystem} }

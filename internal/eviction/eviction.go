@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"time"
 
+	"sallyport/internal/apikey"
 	"sallyport/internal/db"
 	"sallyport/internal/identity"
 	"sallyport/internal/logout"
@@ -26,6 +27,9 @@ func Everything(ctx context.Context, tx *db.Tx, u identity.UserID, now time.Time
 		return 0, fmt.Errorf("end sessions: %w", err)
 	}
 	if _, err := token.EndByUser(ctx, tx, u); err != nil {
+		return 0, err
+	}
+	if _, err := apikey.EndByUser(ctx, tx, u, ""); err != nil {
 		return 0, err
 	}
 	if err := logout.Everything(ctx, tx, u, "", now); err != nil {
