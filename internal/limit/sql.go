@@ -26,7 +26,7 @@ var takes = func() (texts [Most + 1]string) {
 			ON CONFLICT (key) DO UPDATE
 			SET tat = CASE WHEN limits.tat > $1 THEN limits.tat - $1 + excluded.tat ELSE excluded.tat END
 			WHERE ` + strings.Join(guards, " OR ") + `
-			RETURNING key`
+			RETURNING key, tat`
 	}
 	return texts
 }()
@@ -41,9 +41,22 @@ var takes = func() (texts [Most + 1]string) {
 // A transaction takes all its rules in one call: two calls may lock the same
 // rows in opposite order as another transaction, which then has to be repeated.
 func Take(ctx context.Context, tx *db.Tx, now time.Time, rules ...Rule) (wait time.Duration, hit int, err error) {
+	_, wait, hit, err = Count(ctx, tx, now, rules...)
+	return wait, hit, err
+}
+
+// State is how a rule stands: how many actions more it admits at once, and how
+// long it takes until it admits all of them again.
+type State struct {
+	Left int
+	Full time.Duration
+}
+
+// Count is Take for who tells the caller how each rule stands, in their order.
+func Count(ctx context.Context, tx *db.Tx, now time.Time, rules ...Rule) (states []State, wait time.Duration, hit int, err error) {
 	bs, err := buckets(rules)
 	if err != nil || len(bs) == 0 {
-		return 0, 0, err
+		return nil, 0, 0, err
 	}
 	at := db.At(now)
 	args := make([]any, 1, 1+3*len(bs))
@@ -51,25 +64,31 @@ func Take(ctx context.Context, tx *db.Tx, now time.Time, rules ...Rule) (wait ti
 	for _, b := range bs {
 		args = append(args, b.key, at+b.interval, at+b.burst)
 	}
-	admitted, err := db.All(ctx, tx, db.Text, takes[len(bs)], args...)
+	admitted, err := db.All(ctx, tx, scan, takes[len(bs)], args...)
 	if err != nil {
-		return 0, 0, fmt.Errorf("count a limit: %w", err)
+		return nil, 0, 0, fmt.Errorf("count a limit: %w", err)
 	}
-	if len(admitted) == len(bs) {
-		return 0, 0, nil
+	if len(admitted) < len(bs) {
+		denied := slices.DeleteFunc(slices.Clone(bs), func(b bucket) bool {
+			return slices.ContainsFunc(admitted, func(l level) bool { return l.key == b.key })
+		})
+		// The denying rows are locked by the statement above, so they stand still.
+		if wait, hit, err = waits(ctx, tx, at, denied); err != nil {
+			return nil, 0, 0, err
+		}
+		wait = max(wait, time.Microsecond)
 	}
-	denied := bs[:0]
+	states = make([]State, len(rules))
 	for _, b := range bs {
-		if !slices.Contains(admitted, b.key) {
-			denied = append(denied, b)
+		states[b.index] = State{Full: wait + time.Duration(b.burst)*time.Microsecond}
+		for _, l := range admitted {
+			if l.key == b.key {
+				ahead := l.tat - at
+				states[b.index] = State{Left: int((b.burst + b.interval - ahead) / b.interval), Full: time.Duration(ahead) * time.Microsecond}
+			}
 		}
 	}
-	// The denying rows are locked by the statement above, so they stand still.
-	wait, hit, err = waits(ctx, tx, at, denied)
-	if err != nil {
-		return 0, 0, err
-	}
-	return max(wait, time.Microsecond), hit, nil
+	return states, wait, hit, nil
 }
 
 // Wait tells how Take would answer, and counts nothing. It refuses early and

@@ -154,7 +154,10 @@ func (s *stage) wantSurfaces() {
 		OIDC:         &OIDC{Registration: "token", ClientDocuments: new(true), Scopes: []string{"notes:read"}, Resources: []string{"https://api.example.com"}},
 		Keymaster:    &Keymaster{ConsoleClient: string(s.byKey("console"))},
 		AccountMaker: &AccountMaker{DefaultClient: string(s.byKey("am"))},
-		Snooplytics:  &Snooplytics{Client: string(s.byKey("snoop")), CompletionURL: "http://localhost:3030/sso/done"},
+		Snooplytics: &Snooplytics{
+			Client: string(s.byKey("snoop")), AppURL: "https://app.example.com", CompletionURL: "http://localhost:3030/sso/done", ErrorURL: "https://app.example.com/oops",
+			CookiePrefix: "snoop", KeyPrefix: "tkn_", ErrorProfile: "guide", RevealPasskeys: true, BindBrowser: new(false), ResetEndsKeys: true,
+		},
 		Tofu: &Tofu{Client: string(s.byKey("tofu")), Google: "google", Okta: "okta", WorkOS: "workos", AppendSlash: "serve", RotateRefresh: true,
 			LogoutRevokesRefresh: new(false), ProxyMode: true, PasswordRequiresNoMFA: new(false), RequireVerifiedEmail: new(false),
 			Impersonation: true, PKCE: "required", ReturnTo: "https://tofu.example.com/bye"},

@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"regexp"
 	"slices"
 	"time"
 
@@ -29,6 +30,12 @@ func (c *checker) bind() {
 // surfaceDefaults fills in, for a client that is bound to a surface, what that
 // surface's contract has where the file says nothing.
 func (c *checker) surfaceDefaults(path string, cl *Client) {
+	if v := c.file.Surfaces.Snooplytics; v != nil && v.Client == cl.Key {
+		// Everybody has an organization of their own, and nobody comes in by a password
+		// whose address is not proved (contract snooplytics §11).
+		yes(&cl.Accounts, true)
+		yes(&cl.VerifiedEmail, true)
+	}
 	switch c.bound[cl.Key] {
 	case "accountmaker":
 		c.accountDefaults(path, cl)
@@ -147,6 +154,28 @@ func (c *checker) tofu(path string, v *Tofu) {
 	yes(&v.RequireVerifiedEmail, true)
 	yes(&v.LogoutRevokesRefresh, !v.ProxyMode)
 }
+
+func (c *checker) snooplytics(path string, v *Snooplytics) {
+	for key, u := range map[string]string{"app_url": v.AppURL, "completion_url": v.CompletionURL, "error_url": v.ErrorURL} {
+		if u != "" && !webURL(u) {
+			c.wrong(path+"."+key, "must be an https URL without fragment (http on a loopback host)")
+		}
+	}
+	v.CookiePrefix, v.KeyPrefix, v.ErrorProfile = or(v.CookiePrefix, "better-auth"), or(v.KeyPrefix, "ba_"), or(v.ErrorProfile, "reference")
+	if !cookiePrefix.MatchString(v.CookiePrefix) {
+		c.wrong(path+".cookie_prefix", "must be up to 40 letters, digits, - and _")
+	}
+	if !keyPrefix.MatchString(v.KeyPrefix) {
+		c.wrong(path+".key_prefix", "must be 1 to 15 letters and digits, and _ at the end")
+	}
+	c.oneOf(path+".error_profile", v.ErrorProfile, "reference", "guide")
+	yes(&v.BindBrowser, true)
+}
+
+var (
+	cookiePrefix = regexp.MustCompile(`^[A-Za-z0-9_-]{1,40}$`)
+	keyPrefix    = regexp.MustCompile(`^[A-Za-z0-9]{1,15}_$`)
+)
 
 // yes fills in a choice that was not made.
 func yes(choice **bool, instead bool) {

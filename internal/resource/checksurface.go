@@ -34,8 +34,8 @@ func (c *checker) surfaces() {
 			}
 		})
 	}
-	if v := s.Snooplytics; v != nil && v.CompletionURL != "" && !webURL(v.CompletionURL) {
-		c.wrong("surfaces.snooplytics.completion_url", "must be an https URL without fragment (http on a loopback host)")
+	if v := s.Snooplytics; v != nil {
+		c.snooplytics("surfaces.snooplytics", v)
 	}
 	if v := s.Tofu; v != nil {
 		c.tofu("surfaces.tofu", v)

@@ -13,7 +13,7 @@ type Conduct struct {
 	MagicLinkExisting *bool `yaml:"magic_link_existing,omitempty"`
 	MagicLinkNewest   *bool `yaml:"magic_link_newest,omitempty"`
 	Accounts          *bool `yaml:"accounts,omitempty"`
-	VerifiedEmail     bool  `yaml:"verified_email,omitempty"`
+	VerifiedEmail     *bool `yaml:"verified_email,omitempty"`
 	VerifyLater       bool  `yaml:"verify_later,omitempty"`
 	ResetVerified     bool  `yaml:"reset_verified,omitempty"`
 	StrictCSRF        bool  `yaml:"strict_csrf,omitempty"`
@@ -29,7 +29,7 @@ type Cookie struct {
 
 func (c Conduct) fill(p *client.Policy) {
 	p.MagicLinkExisting, p.MagicLinkNewest, p.Accounts = isOn(c.MagicLinkExisting), isOn(c.MagicLinkNewest), isOn(c.Accounts)
-	p.VerifiedEmail, p.VerifyLater = c.VerifiedEmail, c.VerifyLater
+	p.VerifiedEmail, p.VerifyLater = isOn(c.VerifiedEmail), c.VerifyLater
 	p.ResetVerified, p.StrictCSRF = c.ResetVerified, c.StrictCSRF
 }
 
@@ -37,7 +37,7 @@ func (c Conduct) fill(p *client.Policy) {
 func describeConduct(p client.Policy) Conduct {
 	return Conduct{
 		MagicLinkExisting: onOrUnsaid(p.MagicLinkExisting), MagicLinkNewest: onOrUnsaid(p.MagicLinkNewest),
-		Accounts: onOrUnsaid(p.Accounts), VerifiedEmail: p.VerifiedEmail, VerifyLater: p.VerifyLater,
+		Accounts: onOrUnsaid(p.Accounts), VerifiedEmail: onOrUnsaid(p.VerifiedEmail), VerifyLater: p.VerifyLater,
 		ResetVerified: p.ResetVerified, StrictCSRF: p.StrictCSRF,
 	}
 }
@@ -53,7 +53,7 @@ func onOrUnsaid(b bool) *bool {
 
 // say writes out what is off, for a client whose API would have it on.
 func (c *Conduct) say() {
-	for _, b := range []**bool{&c.MagicLinkExisting, &c.MagicLinkNewest, &c.Accounts} {
+	for _, b := range []**bool{&c.MagicLinkExisting, &c.MagicLinkNewest, &c.Accounts, &c.VerifiedEmail} {
 		if *b == nil {
 			*b = new(false)
 		}
@@ -65,7 +65,7 @@ func (c Conduct) attrs() []attr {
 		{"magic_link_existing", yesNo(isOn(c.MagicLinkExisting))},
 		{"magic_link_newest", yesNo(isOn(c.MagicLinkNewest))},
 		{"accounts", yesNo(isOn(c.Accounts))},
-		{"verified_email", yesNo(c.VerifiedEmail)},
+		{"verified_email", yesNo(isOn(c.VerifiedEmail))},
 		{"verify_later", yesNo(c.VerifyLater)},
 		{"reset_verified", yesNo(c.ResetVerified)},
 		{"strict_csrf", yesNo(c.StrictCSRF)},

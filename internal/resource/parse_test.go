@@ -85,7 +85,7 @@ surfaces:
   oidc: {registration: maybe, resources: [not-a-url]}
   keymaster: {console_client: nobody}
   accountmaker: {}
-  snooplytics: {client: a, completion_url: ftp://x}
+  snooplytics: {client: a, completion_url: ftp://x, cookie_prefix: "a b", key_prefix: ba, error_profile: loud}
   tofu: {client: who, google: "two words"}
   hackillinois: {client: whom, login: no, linkedin: x, legacy_tokens_until: soon, staff_domain: "-", admins: [Nobody]}
 upstreams:
@@ -169,6 +169,9 @@ r.yaml:50: surfaces.oidc.resources[0]: must be an https URL without fragment (ht
 r.yaml:51: surfaces.keymaster.console_client: no client in this file has the key "nobody"
 r.yaml:52: surfaces.accountmaker.default_client: is missing
 r.yaml:53: surfaces.snooplytics.completion_url: must be an https URL without fragment (http on a loopback host)
+r.yaml:53: surfaces.snooplytics.cookie_prefix: must be up to 40 letters, digits, - and _
+r.yaml:53: surfaces.snooplytics.key_prefix: must be 1 to 15 letters and digits, and _ at the end
+r.yaml:53: surfaces.snooplytics.error_profile: must be reference or guide, not "loud"
 r.yaml:54: surfaces.tofu.client: no client in this file has the key "who"
 r.yaml:54: surfaces.tofu.google: must be 1 to 64 letters, digits, '-', '_' or '.', and begin with a letter or digit
 r.yaml:55: surfaces.hackillinois.client: no client in this file has the key "whom"

@@ -215,7 +215,7 @@ func (p *puller) surfaces(f *File) (err error) {
 		if !there {
 			return fmt.Errorf("surface %s is bound to the client %s, which is not there", one.name, *one.client)
 		}
-		if one.name == "accountmaker" {
+		if one.name == "accountmaker" || one.name == "snooplytics" {
 			i := slices.IndexFunc(f.Clients, func(c Client) bool { return c.Key == fileKey(cl) })
 			f.Clients[i].say()
 		}

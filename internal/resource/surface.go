@@ -42,10 +42,21 @@ type AccountMaker struct {
 	DefaultClient string `yaml:"default_client" json:"default_client"`
 }
 
-// Snooplytics binds the surface to its client.
+// Snooplytics binds the surface to its client. AppURL is the application's own
+// base URL; CompletionURL and ErrorURL are its pages where single sign-on ends,
+// which are below it unless they are said. How people come in is the client's.
 type Snooplytics struct {
 	Client        string `yaml:"client" json:"client"`
+	AppURL        string `yaml:"app_url,omitempty" json:"app_url,omitempty"`
 	CompletionURL string `yaml:"completion_url,omitempty" json:"completion_url,omitempty"`
+	ErrorURL      string `yaml:"error_url,omitempty" json:"error_url,omitempty"`
+
+	CookiePrefix   string `yaml:"cookie_prefix,omitempty" json:"cookie_prefix"`               // better-auth
+	KeyPrefix      string `yaml:"key_prefix,omitempty" json:"key_prefix"`                     // ba_
+	ErrorProfile   string `yaml:"error_profile,omitempty" json:"error_profile"`               // reference or guide
+	RevealPasskeys bool   `yaml:"reveal_passkeys,omitempty" json:"reveal_passkeys,omitempty"` // identify tells who has one
+	BindBrowser    *bool  `yaml:"bind_browser,omitempty" json:"bind_browser"`                 // on
+	ResetEndsKeys  bool   `yaml:"reset_ends_keys,omitempty" json:"reset_ends_keys,omitempty"`
 }
 
 // Tofu binds the surface to its client and its providers to upstreams; the rest

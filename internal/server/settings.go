@@ -12,6 +12,7 @@ import (
 	"sallyport/internal/oauth"
 	"sallyport/internal/resource"
 	"sallyport/internal/surface/hackillinois"
+	"sallyport/internal/surface/snooplytics"
 	"sallyport/internal/surface/tofu"
 )
 
@@ -102,6 +103,20 @@ func (s *settings) tofu() tofu.Settings {
 		LogoutRevokesRefresh:  on(t.LogoutRevokesRefresh) && (t.LogoutRevokesRefresh != nil || !t.ProxyMode),
 		PasswordRequiresNoMFA: on(t.PasswordRequiresNoMFA), RequireVerifiedEmail: on(t.RequireVerifiedEmail),
 		Impersonation: t.Impersonation, RequirePKCE: t.PKCE == "required", ReturnTo: t.ReturnTo,
+	}
+}
+
+// snooplytics are those of the surface snooplytics. Without a client it is switched
+// off.
+func (s *settings) snooplytics() snooplytics.Settings {
+	v := s.kept.Load().Snooplytics
+	if v == nil {
+		return snooplytics.Settings{}
+	}
+	return snooplytics.Settings{
+		Client: client.ID(v.Client), AppURL: v.AppURL, CompletionURL: v.CompletionURL, ErrorURL: v.ErrorURL,
+		CookiePrefix: v.CookiePrefix, KeyPrefix: v.KeyPrefix, Guide: v.ErrorProfile == "guide",
+		RevealPasskeys: v.RevealPasskeys, AnyBrowser: !on(v.BindBrowser), ResetEndsKeys: v.ResetEndsKeys,
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"sallyport/internal/surface/keymaster"
 	"sallyport/internal/surface/oidc"
 	"sallyport/internal/surface/pages"
+	"sallyport/internal/surface/snooplytics"
 	"sallyport/internal/surface/tofu"
 	"sallyport/internal/token"
 	"sallyport/internal/wire"
@@ -79,10 +80,15 @@ func (s *Server) surfaces(c cores, inbox *dev.Inbox) ([]surface, error) {
 	// The provider once more below the path that Snooplytics' contract gives it.
 	below := *op
 	below.Prefix = "/api/auth"
+	sn := &snooplytics.API{
+		SignIn: c.signIn, Self: c.self, Key: s.cfg.SecretKey, Now: s.now, Log: s.log, Issuers: issuers(s.cfg),
+		Settings: s.settings.snooplytics, Granted: below.Granted,
+	}
 	all := []surface{
 		{name: "oidc", routes: slices.Concat(op.Routes(), below.Routes()), notFound: pg.NotFound, notAllowed: pg.MethodNotAllowed, crash: pg.Crash, own: true, first: true},
 		{name: "keymaster", routes: km.Routes(), notFound: km.NotFound, notAllowed: km.MethodNotAllowed, crash: km.Crash, with: []string{"pages"}},
 		{name: "accountmaker", routes: am.Routes(), notFound: am.NotFound, notAllowed: am.MethodNotAllowed, crash: am.Crash, with: []string{"oidc", "pages"}},
+		{name: "snooplytics", routes: sn.Routes(), notFound: sn.NotFound, notAllowed: sn.MethodNotAllowed, crash: sn.Crash, with: []string{"oidc", "pages"}},
 		{name: "hackillinois", routes: hack.Routes(), alone: hack.Alone(), whole: true, notFound: hack.NotFound, notAllowed: hack.MethodNotAllowed, crash: hack.Crash},
 		{name: "tofu", routes: tf.Routes(), whole: true, notFound: tf.NotFound, notAllowed: tf.MethodNotAllowed, crash: tf.Crash},
 		{name: "pages", routes: slices.Concat(pg.Routes(), km.UpstreamRoutes()), lent: "keymaster", notFound: pg.NotFound, notAllowed: pg.MethodNotAllowed, crash: pg.Crash, own: true},

@@ -1,0 +1,72 @@
+package snooplytics_test
+
+import (
+	"log/slog"
+	"testing"
+
+	"sallyport/internal/client"
+	"sallyport/internal/db"
+	"sallyport/internal/db/dbtest"
+	"sallyport/internal/fault"
+	"sallyport/internal/rig"
+	"sallyport/internal/surface/snooplytics"
+	"sallyport/internal/wire/transcript"
+)
+
+// password is everybody's in these tests.
+const password = "Correct-horse-7"
+
+// origin is where the application's pages are.
+const origin = "https://app.example.com"
+
+// newAPI is the surface over a rig, bound as the settings say.
+func newAPI(t testing.TB, r *rig.Rig, set snooplytics.Settings) *snooplytics.API {
+	t.Helper()
+	return &snooplytics.API{
+		SignIn: r.SignIn, Self: r.Self, Key: r.Key, Now: r.Now, Log: slog.New(slog.DiscardHandler),
+		Issuers: []string{rig.Base}, Settings: func() snooplytics.Settings { return set }, Granted: granted(r),
+	}
+}
+
+// policy is what the resource file gives the client of the surface.
+func policy(p *client.Policy) {
+	p.Accounts, p.VerifiedEmail = true, true
+	p.Methods = append(p.Methods, client.MethodPasskey)
+	p.AllowedOrigins = []string{origin}
+}
+
+// stage is a Sallyport with the people of the transcripts.
+func stage(t *testing.T, d *db.DB) transcript.Stage {
+	r := rig.New(t, d)
+	snoop := r.Client("Snooplytics", func(c *client.Client) { policy(&c.Policy) })
+	api := newAPI(t, r, snooplytics.Settings{Client: snoop.ID, AppURL: origin})
+	r.Mount(api.Routes(), api.MethodNotAllowed)
+	r.NotFound(api.NotFound)
+	ada := r.User("ada@example.com", "Ada Lovelace", password, snoop)
+	return transcript.Stage{
+		Host: r,
+		Vars: map[string]string{"ada": string(ada.ID), "snoop": string(snoop.ID)},
+	}
+}
+
+func TestTranscripts(t *testing.T) {
+	t.Run("sqlite", func(t *testing.T) {
+		transcript.Run(t, "testdata", func(t *testing.T) transcript.Stage { return stage(t, dbtest.SQLite(t)) })
+	})
+	t.Run("postgres", func(t *testing.T) {
+		transcript.Run(t, "testdata", func(t *testing.T) transcript.Stage { return stage(t, dbtest.Postgres(t)) })
+	})
+}
+
+func TestEveryRouteHasATranscript(t *testing.T) {
+	api := newAPI(t, rig.New(t, dbtest.SQLite(t)), snooplytics.Settings{})
+	transcript.Coverage(t, api.Endpoints(), "testdata")
+}
+
+func TestEveryFaultHasWords(t *testing.T) {
+	for _, c := range fault.Codes {
+		if !snooplytics.Answers(c) {
+			t.Errorf("fault %q has no status and words on this surface", c)
+		}
+	}
+}
