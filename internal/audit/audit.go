@@ -32,12 +32,13 @@ type Kind string
 
 // The kinds of actors.
 const (
-	KindAnonymous Kind = "anonymous" // somebody who has not proved who they are
-	KindUser      Kind = "user"      // a user, over any surface
-	KindService   Kind = "service"   // a client acting for itself
-	KindOperator  Kind = "operator"  // whoever runs the installation: command line, resource file
-	KindSystem    Kind = "system"    // nobody: a job or a rule
-	KindDirectory Kind = "directory" // an organization's own directory, by SCIM
+	KindAnonymous Kind = "anonymous"  // somebody who has not proved who they are
+	KindUser      Kind = "user"       // a user, over any surface
+	KindService   Kind = "service"    // a client acting for itself
+	KindOperator  Kind = "operator"   // whoever runs the installation: command line, resource file
+	KindSystem    Kind = "system"     // nobody: a job or a rule
+	KindSetupLink Kind = "setup_link" // whoever has a link to set up an organization's sign-in
+	KindDirectory Kind = "directory"  // an organization's own directory, by SCIM
 )
 
 // Actor is who did it. The zero value is anonymous.

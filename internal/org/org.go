@@ -87,6 +87,9 @@ type Org struct {
 
 	SignIn     SignIn
 	BreakGlass bool
+	// Two factors are demanded from FactorsFrom on, GraceDays after it was said so.
+	FactorsFrom time.Time
+	GraceDays   int
 }
 
 // Open reports whether people may act in the organization.

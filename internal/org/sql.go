@@ -11,20 +11,20 @@ import (
 	"sallyport/internal/identity"
 )
 
-const columns = `o.id, o.slug, o.name, o.picture, o.parent_id, o.tenant_id, o.status, o.paid_until, o.created_at, o.updated_at, o.sign_in, o.break_glass`
+const columns = `o.id, o.slug, o.name, o.picture, o.parent_id, o.tenant_id, o.status, o.paid_until, o.created_at, o.updated_at, o.sign_in, o.break_glass, o.mfa_from, o.mfa_grace_days`
 
 // row is an organization on its way from the database.
 type row struct {
 	Org
-	times [3]db.Time
+	times [4]db.Time
 }
 
 func (r *row) dest() []any {
-	return []any{&r.ID, &r.Slug, &r.Name, &r.Picture, &r.Parent, &r.Tenant, &r.Status, &r.times[0], &r.times[1], &r.times[2], &r.SignIn, &r.BreakGlass}
+	return []any{&r.ID, &r.Slug, &r.Name, &r.Picture, &r.Parent, &r.Tenant, &r.Status, &r.times[0], &r.times[1], &r.times[2], &r.SignIn, &r.BreakGlass, &r.times[3], &r.GraceDays}
 }
 
 func (r *row) scanned() Org {
-	r.PaidUntil, r.CreatedAt, r.UpdatedAt = r.times[0].Time, r.times[1].Time, r.times[2].Time
+	r.PaidUntil, r.CreatedAt, r.UpdatedAt, r.FactorsFrom = r.times[0].Time, r.times[1].Time, r.times[2].Time, r.times[3].Time
 	return r.Org
 }
 
@@ -137,6 +137,12 @@ func Update(ctx context.Context, tx *db.Tx, o Org, now time.Time) error {
 func SetPolicy(ctx context.Context, tx *db.Tx, id ID, s SignIn, breakGlass bool, now time.Time) error {
 	return one(tx.Exec(ctx, `UPDATE orgs SET sign_in = $2, break_glass = $3,
 		updated_at = CASE WHEN updated_at < $4 THEN $4 ELSE updated_at + 1 END WHERE id = $1`, id, s, breakGlass, db.At(now)))
+}
+
+// SetGrace gives the members of an organization days, from now on, before it demands
+// two factors of them.
+func SetGrace(ctx context.Context, tx *db.Tx, id ID, days int, now time.Time) error {
+	return one(tx.Exec(ctx, `UPDATE orgs SET mfa_grace_days = $2, mfa_from = $3 WHERE id = $1`, id, days, db.At(now.AddDate(0, 0, days))))
 }
 
 // Delete removes an organization with its memberships, invitations and domains.
