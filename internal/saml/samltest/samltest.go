@@ -1,0 +1,453 @@
+// Package samltest is an identity provider that is none: it signs in whom it is
+// told to, and misbehaves on demand. What it writes is made by crewjam/saml, which
+// shares no line with what it tests but the XML below: etree and goxmldsig.
+package samltest
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha1"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/xml"
+	"fmt"
+	"html/template"
+	"log"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/beevik/etree"
+	crewjam "github.com/crewjam/saml"
+	"github.com/crewjam/saml/xmlenc"
+
+	"sallyport/internal/saml"
+	"sallyport/internal/secret"
+)
+
+// Person is who may sign in.
+type Person struct {
+	NameID     string
+	Format     string // of the NameID; "" is persistent
+	Email      string
+	GivenName  string
+	FamilyName string
+	Groups     []string            // as the attribute "groups"
+	Attributes map[string][]string // beside those
+	Session    string              // SessionIndex; "" is "_session"
+}
+
+// Jane is somebody to sign in with where nobody in particular is needed.
+var Jane = Person{NameID: "jane-at-acme", Email: "jane@acme.com", GivenName: "Jane", FamilyName: "Doe", Groups: []string{"staff", "engineers"}}
+
+// Behaviour is how the provider is, and misbehaves. The zero value is a good one.
+type Behaviour struct {
+	Deny         bool   // it says no
+	ResponseOnly bool   // sign the response and not the assertion
+	Assertion    bool   // sign the assertion and not the response
+	Encrypt      []byte // the certificate (DER) to encrypt the assertion for, with AES-GCM and RSA-OAEP
+	Weakly       bool   // encrypt with CBC
+	// Change is applied to the assertion before it is signed, so that what is wrong
+	// with it is signed, too.
+	Change func(*crewjam.Assertion)
+}
+
+// IdP is one provider. Its methods may be called while it serves.
+type IdP struct {
+	// Ask, if it is set before it serves, is the page that a person sees at the
+	// sign-on address. It leads back to where it is, with one parameter more:
+	// person, the NameID of who signs in, or deny. Without it the first of the
+	// people signs in unasked.
+	Ask func(w http.ResponseWriter, r *http.Request, people []Person)
+
+	base string
+	now  func() time.Time
+
+	mu        sync.Mutex
+	people    []Person
+	behaviour Behaviour
+	keys      []pair // the first signs; all are published
+	forms     bool
+	goodbyes  []string // names that were signed out by a LogoutRequest
+}
+
+type pair struct {
+	key  *rsa.PrivateKey
+	cert *x509.Certificate
+}
+
+// first is the key of every new provider but one that rotates; to make one takes
+// a tenth of a second.
+var first = sync.OnceValue(func() pair { return newPair(time.Now()) })
+
+func newPair(now time.Time) pair {
+	k, err := saml.NewKeyPair("samltest", now.AddDate(-5, 0, 0))
+	if err != nil {
+		panic(err)
+	}
+	key, err := x509.ParsePKCS8PrivateKey([]byte(k.Key.Reveal()))
+	if err != nil {
+		panic(err)
+	}
+	cert, err := x509.ParseCertificate(k.Certificate)
+	if err != nil {
+		panic(err)
+	}
+	return pair{key.(*rsa.PrivateKey), cert}
+}
+
+// New makes a provider that is to be served at base. The first of people is who
+// signs in where nobody chooses.
+func New(base string, now func() time.Time, people ...Person) *IdP {
+	if len(people) == 0 {
+		people = []Person{Jane}
+	}
+	return &IdP{base: strings.TrimSuffix(base, "/"), now: now, people: people, keys: []pair{first()}}
+}
+
+// Serve makes a provider and serves it until stop is called.
+func Serve(now func() time.Time, people ...Person) (idp *IdP, stop func()) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { idp.ServeHTTP(w, r) }))
+	idp = New(s.URL, now, people...)
+	return idp, s.Close
+}
+
+// EntityID is what the provider calls itself; its metadata are there.
+func (i *IdP) EntityID() string { return i.base + "/metadata" }
+
+// SetPeople replaces who may sign in.
+func (i *IdP) SetPeople(people ...Person) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.people = people
+}
+
+// Behave changes how the provider is from now on.
+func (i *IdP) Behave(b Behaviour) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.behaviour = b
+}
+
+// Post has its metadata offer the POST binding alone.
+func (i *IdP) Post() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.forms = true
+}
+
+// Rotate signs with a new key from now on. The old one is published beside it
+// until Forget.
+func (i *IdP) Rotate() {
+	k := newPair(i.now())
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.keys = append([]pair{k}, i.keys...)
+}
+
+// Forget publishes the newest key alone.
+func (i *IdP) Forget() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.keys = i.keys[:1]
+}
+
+// Goodbyes are the names that LogoutRequests of ours were about.
+func (i *IdP) Goodbyes() []string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return append([]string(nil), i.goodbyes...)
+}
+
+// Peer is the provider as a connection has it.
+func (i *IdP) Peer() saml.Peer {
+	d, err := saml.ParseMetadata(i.Metadata(), "", i.now())
+	if err != nil {
+		panic(err)
+	}
+	return saml.Peer{EntityID: d.EntityID, SignOnURL: d.SignOnURL, SignOnBinding: d.SignOnBinding,
+		LogoutURL: d.LogoutURL, LogoutBinding: d.LogoutBinding, Certificates: d.Certificates}
+}
+
+// provider is the double as crewjam has it.
+func (i *IdP) provider() *crewjam.IdentityProvider {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return &crewjam.IdentityProvider{
+		Key: i.keys[0].key, Certificate: i.keys[0].cert, Logger: log.Default(), SignatureMethod: "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256",
+		MetadataURL: address(i.base + "/metadata"), SSOURL: address(i.base + "/sso"), LogoutURL: address(i.base + "/slo"),
+	}
+}
+
+func address(s string) url.URL {
+	u, err := url.Parse(s)
+	if err != nil {
+		panic(err)
+	}
+	return *u
+}
+
+// Metadata are the provider's.
+func (i *IdP) Metadata() []byte {
+	m := i.provider().Metadata()
+	m.ValidUntil = i.now().Add(48 * time.Hour)
+	role := &m.IDPSSODescriptors[0]
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, k := range i.keys[1:] {
+		d := crewjam.KeyDescriptor{Use: "signing"}
+		d.KeyInfo.X509Data.X509Certificates = []crewjam.X509Certificate{{Data: base64.StdEncoding.EncodeToString(k.cert.Raw)}}
+		role.KeyDescriptors = append(role.KeyDescriptors, d)
+	}
+	if i.forms {
+		post := crewjam.Endpoint{Binding: crewjam.HTTPPostBinding, Location: i.base + "/sso"}
+		role.SingleSignOnServices = []crewjam.Endpoint{post}
+		post.Location = i.base + "/slo"
+		role.SingleLogoutServices = []crewjam.Endpoint{post}
+	}
+	body, err := xml.MarshalIndent(m, "", "  ")
+	if err != nil {
+		panic(err)
+	}
+	return body
+}
+
+// ServeHTTP answers at /metadata, /sso and /slo below the base.
+func (i *IdP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch path := r.URL.Path; {
+	case strings.HasSuffix(path, "/metadata"):
+		w.Header().Set("Content-Type", "application/samlmetadata+xml")
+		w.Write(i.Metadata())
+	case strings.HasSuffix(path, "/sso"):
+		i.sso(w, r)
+	case strings.HasSuffix(path, "/slo"):
+		i.slo(w, r)
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+func (i *IdP) sso(w http.ResponseWriter, r *http.Request) {
+	req, err := crewjam.NewIdpAuthnRequest(i.provider(), r)
+	if err == nil {
+		err = xml.Unmarshal(req.RequestBuffer, &req.Request)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	i.mu.Lock()
+	people := i.people
+	i.mu.Unlock()
+	who := people[0]
+	chosen := r.FormValue("person")
+	if i.Ask != nil && chosen == "" && r.FormValue("deny") == "" {
+		i.Ask(w, r, people)
+		return
+	}
+	for _, p := range people {
+		if p.NameID == chosen {
+			who = p
+		}
+	}
+	if r.FormValue("deny") != "" {
+		who = Person{}
+	}
+	form, err := i.response(req, who)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	page.Execute(w, form)
+}
+
+var page = template.Must(template.New("").Parse(`<!doctype html><title>Back</title>
+<form method="post" action="{{.Action}}">{{range .Fields}}<input type="hidden" name="{{.Name}}" value="{{.Value}}">{{end}}<button>Continue</button></form>
+<script>document.forms[0].submit()</script>`))
+
+// Answer takes a browser's part: it brings what we ask to the provider, and
+// returns the form that its page would post to us.
+func (i *IdP) Answer(out saml.Outgoing) (saml.Form, error) {
+	r := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "http://idp.example/sso", http.NoBody)
+	if out.Form != nil {
+		v := url.Values{}
+		for _, f := range out.Form.Fields {
+			v.Set(f.Name, f.Value)
+		}
+		r = httptest.NewRequestWithContext(context.Background(), http.MethodPost, out.Form.Action, strings.NewReader(v.Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	} else {
+		r.URL.RawQuery = out.Location[strings.IndexByte(out.Location, '?')+1:]
+	}
+	req, err := crewjam.NewIdpAuthnRequest(i.provider(), r)
+	if err == nil {
+		err = xml.Unmarshal(req.RequestBuffer, &req.Request)
+	}
+	if err != nil {
+		return saml.Form{}, err
+	}
+	i.mu.Lock()
+	who := i.people[0]
+	i.mu.Unlock()
+	return i.response(req, who)
+}
+
+// Unsolicited is the form of a sign-in that begins at the provider.
+func (i *IdP) Unsolicited(us saml.Party, relay string) (saml.Form, error) {
+	req := &crewjam.IdpAuthnRequest{IDP: i.provider(), HTTPRequest: httptest.NewRequestWithContext(context.Background(), http.MethodGet, "http://idp.example/", http.NoBody), RelayState: relay}
+	req.Request.Issuer = &crewjam.Issuer{Value: us.EntityID}
+	req.Request.AssertionConsumerServiceURL = us.ACS
+	i.mu.Lock()
+	who := i.people[0]
+	i.mu.Unlock()
+	return i.response(req, who)
+}
+
+// response is what the provider says to a request. Anybody may ask it.
+func (i *IdP) response(req *crewjam.IdpAuthnRequest, who Person) (saml.Form, error) {
+	i.mu.Lock()
+	b := i.behaviour
+	i.mu.Unlock()
+	req.Now = i.now().UTC()
+	issuer := req.Request.Issuer
+	if issuer == nil || req.Request.AssertionConsumerServiceURL == "" {
+		return saml.Form{}, fmt.Errorf("no issuer, or no address to answer at")
+	}
+	req.ServiceProviderMetadata = &crewjam.EntityDescriptor{EntityID: issuer.Value}
+	req.SPSSODescriptor = &crewjam.SPSSODescriptor{}
+	req.ACSEndpoint = &crewjam.IndexedEndpoint{Binding: crewjam.HTTPPostBinding, Location: req.Request.AssertionConsumerServiceURL}
+	if b.Deny || who.NameID == "" {
+		return i.refusal(req)
+	}
+	if err := (crewjam.DefaultAssertionMaker{}).MakeAssertion(req, who.session(req.Now)); err != nil {
+		return saml.Form{}, err
+	}
+	req.Assertion.IssueInstant = req.Now
+	if b.Change != nil {
+		b.Change(req.Assertion)
+	}
+	if err := b.write(req); err != nil {
+		return saml.Form{}, err
+	}
+	return posted(req)
+}
+
+// write makes the response of the assertion as it is to be signed and encrypted.
+func (b Behaviour) write(req *crewjam.IdpAuthnRequest) error {
+	if b.ResponseOnly {
+		req.AssertionEl = req.Assertion.Element()
+	} else if err := req.MakeAssertionEl(); err != nil {
+		return err
+	}
+	if b.Encrypt != nil {
+		if err := b.encrypt(req); err != nil {
+			return err
+		}
+	}
+	if err := req.MakeResponse(); err != nil {
+		return err
+	}
+	if b.Assertion {
+		for _, c := range req.ResponseEl.ChildElements() {
+			if c.Tag == "Signature" {
+				req.ResponseEl.RemoveChild(c)
+			}
+		}
+	}
+	return nil
+}
+
+// encrypt seals the assertion as XML Encryption 1.1 has it.
+func (b Behaviour) encrypt(req *crewjam.IdpAuthnRequest) error {
+	cert, err := x509.ParseCertificate(b.Encrypt)
+	if err != nil {
+		return err
+	}
+	plain, err := etree.NewDocumentWithRoot(req.AssertionEl.Copy()).WriteToBytes()
+	if err != nil {
+		return err
+	}
+	data, err := xmlenc.OAEP().Encrypt(cert, plain, nil) // with CBC
+	if err != nil {
+		return err
+	}
+	if !b.Weakly {
+		data = seal(cert.PublicKey.(*rsa.PublicKey), plain)
+	}
+	data.CreateAttr("Type", "http://www.w3.org/2001/04/xmlenc#Element")
+	req.AssertionEl = etree.NewElement("saml:EncryptedAssertion")
+	req.AssertionEl.CreateAttr("xmlns:saml", "urn:oasis:names:tc:SAML:2.0:assertion")
+	req.AssertionEl.AddChild(data)
+	return nil
+}
+
+// seal is EncryptedData with AES-GCM (XML Encryption 1.1 §5.2.4), which crewjam
+// writes without the nonce and of zeros.
+func seal(to *rsa.PublicKey, plain []byte) *etree.Element {
+	key, nonce := secret.Bytes(32), secret.Bytes(12)
+	block, _ := aes.NewCipher(key)
+	gcm, _ := cipher.NewGCM(block)
+	wrapped, err := rsa.EncryptOAEP(sha1.New(), rand.Reader, to, key, nil)
+	if err != nil {
+		panic(err)
+	}
+	e := etree.NewElement("xenc:EncryptedData")
+	e.CreateAttr("xmlns:xenc", "http://www.w3.org/2001/04/xmlenc#")
+	e.CreateAttr("xmlns:ds", "http://www.w3.org/2000/09/xmldsig#")
+	e.CreateElement("xenc:EncryptionMethod").CreateAttr("Algorithm", "http://www.w3.org/2009/xmlenc11#aes256-gcm")
+	k := e.CreateElement("ds:KeyInfo").CreateElement("xenc:EncryptedKey")
+	k.CreateElement("xenc:EncryptionMethod").CreateAttr("Algorithm", "http://www.w3.org/2001/04/xmlenc#rsa-oaep-mgf1p")
+	k.CreateElement("xenc:CipherData").CreateElement("xenc:CipherValue").SetText(base64.StdEncoding.EncodeToString(wrapped))
+	sealed := gcm.Seal(nonce, nonce, plain, nil)
+	e.CreateElement("xenc:CipherData").CreateElement("xenc:CipherValue").SetText(base64.StdEncoding.EncodeToString(sealed))
+	return e
+}
+
+func posted(req *crewjam.IdpAuthnRequest) (saml.Form, error) {
+	f, err := req.PostBinding()
+	if err != nil {
+		return saml.Form{}, err
+	}
+	return saml.Form{Action: f.URL, Fields: []saml.Field{{Name: "SAMLResponse", Value: f.SAMLResponse}, {Name: "RelayState", Value: f.RelayState}}}, nil
+}
+
+// refusal is a response without an assertion; nobody signs those.
+func (i *IdP) refusal(req *crewjam.IdpAuthnRequest) (saml.Form, error) {
+	r := crewjam.Response{ID: "_refused", InResponseTo: req.Request.ID, IssueInstant: req.Now, Version: "2.0", Destination: req.ACSEndpoint.Location,
+		Issuer: &crewjam.Issuer{Value: i.EntityID()},
+		Status: crewjam.Status{StatusCode: crewjam.StatusCode{Value: crewjam.StatusResponder, StatusCode: &crewjam.StatusCode{Value: crewjam.StatusAuthnFailed}}}}
+	req.ResponseEl = r.Element()
+	return posted(req)
+}
+
+// session is the person as crewjam has one.
+func (p Person) session(now time.Time) *crewjam.Session {
+	s := &crewjam.Session{
+		NameID: p.NameID, NameIDFormat: p.Format, Index: p.Session, CreateTime: now, UserEmail: p.Email, UserGivenName: p.GivenName, UserSurname: p.FamilyName,
+	}
+	if s.NameIDFormat == "" {
+		s.NameIDFormat = saml.FormatPersistent
+	}
+	if s.Index == "" {
+		s.Index = "_session"
+	}
+	more := map[string][]string{"groups": p.Groups}
+	maps.Copy(more, p.Attributes)
+	for _, name := range slices.Sorted(maps.Keys(more)) {
+		a := crewjam.Attribute{Name: name, NameFormat: "urn:oasis:names:tc:SAML:2.0:attrname-format:basic"}
+		for _, v := range more[name] {
+			a.Values = append(a.Values, crewjam.AttributeValue{Type: "xs:string", Value: v})
+		}
+		s.CustomAttributes = append(s.CustomAttributes, a)
+	}
+	return s
+}
