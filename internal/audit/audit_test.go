@@ -211,6 +211,8 @@ func TestListFiltersAndPages(t *testing.T) {
 			{audit.Filter{UserID: "u1", Limit: 10}, "5 1", 2},
 			{audit.Filter{UserID: "u1", ClientID: shop.ID, Limit: 10}, "1", 1},
 			{audit.Filter{Action: audit.UserLogin, Limit: 10}, "5 2 1", 3},
+			{audit.Filter{Any: []audit.Action{audit.UserSuspended, audit.ServiceLogin}, Limit: 10}, "4 3", 2},
+			{audit.Filter{Any: []audit.Action{audit.UserLogin, audit.KeyRotated}, UserID: "u1", Limit: 1}, "5", 2},
 			{audit.Filter{Actor: audit.User("u1"), Limit: 10}, "5 3 1", 3},
 			{audit.Filter{Actor: audit.System(), Limit: 10}, "6", 1},
 			{audit.Filter{Since: now.Add(time.Hour), Until: now.Add(3 * time.Hour), Limit: 10}, "3 2", 2},
@@ -219,6 +221,19 @@ func TestListFiltersAndPages(t *testing.T) {
 			got, total := list(t, d, c.f)
 			if requests(got) != c.want || total != c.total {
 				t.Errorf("%+v: got %q of %d, want %q of %d", c.f, requests(got), total, c.want, c.total)
+			}
+			if c.f.Offset > 0 || c.f.Limit == 0 {
+				continue
+			}
+			err := d.Read(t.Context(), func(ctx context.Context, tx *db.Tx) error {
+				e, err := audit.Latest(ctx, tx, c.f)
+				if want, _, _ := strings.Cut(c.want, " "); e.RequestID != want || (want == "") != errors.Is(err, db.ErrNotFound) {
+					t.Errorf("%+v: the latest is %q, %v", c.f, e.RequestID, err)
+				}
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
 			}
 		}
 	})

@@ -48,6 +48,7 @@ type Filter struct {
 	UserID        identity.UserID
 	OrgID         org.ID
 	Action        Action
+	Any           []Action // one of these
 	Actor         Actor
 	Since, Until  time.Time
 	Limit, Offset int
@@ -75,6 +76,14 @@ func (f Filter) where() (string, []any) {
 	}
 	if f.Action != "" {
 		add(`action = $%d`, f.Action)
+	}
+	if len(f.Any) > 0 {
+		marks := make([]string, len(f.Any))
+		for i, a := range f.Any {
+			args = append(args, a)
+			marks[i] = fmt.Sprintf("$%d", len(args))
+		}
+		conds = append(conds, `action IN (`+strings.Join(marks, ", ")+`)`)
 	}
 	if f.Actor != (Actor{}) {
 		add(`actor = $%d`, f.Actor.String())
@@ -105,6 +114,12 @@ func List(ctx context.Context, tx *db.Tx, f Filter) ([]Entry, int, error) {
 		return nil, 0, fmt.Errorf("list audit entries: %w", err)
 	}
 	return list, int(total), nil
+}
+
+// Latest returns the newest entry that f chooses, or db.ErrNotFound. It counts none.
+func Latest(ctx context.Context, tx *db.Tx, f Filter) (Entry, error) {
+	where, args := f.where()
+	return db.One(ctx, tx, scan, `SELECT `+columns+` FROM audit`+where+` ORDER BY id DESC LIMIT 1`, args...)
 }
 
 // Announced takes up to n of the oldest entries that wait to be announced, and

@@ -255,6 +255,9 @@ func (v Visitor) event(action audit.Action, u identity.User, cl client.Client, d
 			detail = map[string]any{}
 		}
 		detail["email"], detail["name"] = u.Email, u.DisplayName
+		if v.UserAgent != "" && (action == audit.UserLogin || action == audit.UserLoginFailed) {
+			detail["user_agent"] = v.UserAgent // their owner looks through these for one that is not theirs
+		}
 	}
 	return audit.Event{
 		Actor: actor, Action: action, ClientID: cl.ID, UserID: u.ID, IP: v.IP, RequestID: v.RequestID,
