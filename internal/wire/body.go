@@ -73,6 +73,34 @@ func ReadBody(w http.ResponseWriter, r *http.Request, limit int64) (*Body, error
 	return &Body{at: &n, loc: []string{"body"}, note: &sheet{}}, nil
 }
 
+// ReadJSON reads the text of a JSON object of at most limit bytes and most values, under
+// any of the media types, where what may be in it is not known beforehand. The text is
+// what parse takes, so that everybody understands the same by it. The error is always a
+// *BodyError.
+func ReadJSON(w http.ResponseWriter, r *http.Request, limit int64, most int, types ...string) (json.RawMessage, error) {
+	var err error
+	for _, t := range types {
+		if err = contentType(r, t); err == nil {
+			break
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	text, err := readAll(w, r, limit)
+	if err != nil {
+		return nil, err
+	}
+	n, err := parseMost(text, most)
+	if err == nil && n.kind != kindObject {
+		err = errors.New("not a JSON object")
+	}
+	if err != nil {
+		return nil, &BodyError{Malformed, err}
+	}
+	return json.RawMessage(n.raw), nil
+}
+
 // contentType refuses a request whose body is not of type want, in UTF-8 and
 // uncompressed.
 func contentType(r *http.Request, want string) error {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -80,6 +81,33 @@ func TestReadBodyRefusesByKind(t *testing.T) {
 type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, errors.New("connection reset") }
+
+func TestReadJSONTakesItsTypes(t *testing.T) {
+	types := []string{"application/scim+json", "application/json"}
+	for name, c := range map[string]struct {
+		r    *http.Request
+		want string // the text, or how it is refused
+	}{
+		"the first type":  {post("application/scim+json; charset=utf-8", ` {"a":[1,2]} `), `{"a":[1,2]}`},
+		"the second":      {post("application/json", `{}`), `{}`},
+		"another":         {post("text/plain", `{}`), "1"},
+		"none":            {post("", `{}`), "1"},
+		"another charset": {post("application/scim+json; charset=latin1", `{}`), "1"},
+		"too large":       {post("application/json", `{"a":"`+strings.Repeat("x", 64)+`"}`), "2"},
+		"too many values": {post("application/json", `{"a":[1,2,3,4,5]}`), "0"},
+		"a list":          {post("application/json", `[]`), "0"},
+		"a name twice":    {post("application/json", `{"a":1,"a":2}`), "0"},
+	} {
+		got, err := wire.ReadJSON(httptest.NewRecorder(), c.r, 60, 5, types...)
+		text := string(got)
+		if bad, ok := errors.AsType[*wire.BodyError](err); ok {
+			text = strconv.Itoa(int(bad.Kind))
+		}
+		if text != c.want {
+			t.Errorf("%s: got %s, want %s", name, text, c.want)
+		}
+	}
+}
 
 func TestReadBodyTakes(t *testing.T) {
 	for name, r := range map[string]*http.Request{

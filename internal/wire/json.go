@@ -59,11 +59,14 @@ var (
 // encoding/json: no duplicate names, invalid UTF-8, NUL or lone surrogates,
 // since two readers of one such text could understand two different things,
 // and PostgreSQL cannot store them (RFC 7493 §2.1, §2.3).
-func parse(s string) (node, error) {
+func parse(s string) (node, error) { return parseMost(s, maxValues) }
+
+// parseMost is parse with another bound on the number of values.
+func parseMost(s string, most int) (node, error) {
 	if !utf8.ValidString(s) {
 		return node{}, errUTF8
 	}
-	p := parser{s: s}
+	p := parser{s: s, most: most}
 	p.space()
 	n, err := p.value(maxDepth)
 	if err != nil {
@@ -80,6 +83,7 @@ type parser struct {
 	s      string
 	i      int
 	values int
+	most   int
 }
 
 func (p *parser) space() {
@@ -114,7 +118,7 @@ func (p *parser) value(depth int) (n node, err error) {
 	if depth == 0 {
 		return n, errDepth
 	}
-	if p.values++; p.values > maxValues {
+	if p.values++; p.values > p.most {
 		return n, errValues
 	}
 	start := p.i
