@@ -64,11 +64,11 @@ const (
 var ErrMany = errors.New("apikey: the user has as many as there may be")
 
 var (
-	shape  = regexp.MustCompile(`^[a-z][a-z0-9]{0,15}_[0-9a-f]{64}$`)
-	prefix = regexp.MustCompile(`^[a-z][a-z0-9]{0,15}_$`)
+	shape  = regexp.MustCompile(`^[A-Za-z0-9]{1,15}_[0-9a-f]{64}$`)
+	prefix = regexp.MustCompile(`^[A-Za-z0-9]{1,15}_$`)
 )
 
-// Prefix reports whether keys may begin with s: a lower-case word and an underscore.
+// Prefix reports whether keys may begin with s: a word and an underscore.
 func Prefix(s string) bool { return prefix.MatchString(s) }
 
 // Shaped reports whether s can be a key, whatever its prefix.

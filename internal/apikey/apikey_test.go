@@ -221,6 +221,23 @@ func TestPinnedKeyEndsWithTheMembership(t *testing.T) {
 	})
 }
 
+func TestEndByPlaceEndsTheClientsOwn(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w, other := newTown(t, d), newTown(t, d)
+		jane := w.user("jane")
+		_, here := w.key(jane, nil)
+		_, there := other.key(jane, nil)
+		w.write(func(ctx context.Context, tx *db.Tx) error { return apikey.EndByPlace(ctx, tx, jane, w.client) })
+		if _, err := w.byText(here); !errors.Is(err, db.ErrNotFound) {
+			t.Errorf("key of the client: %v", err)
+		}
+		if _, err := w.byText(there); err != nil {
+			t.Errorf("key of another client: %v", err)
+		}
+	})
+}
+
 func TestEndByUserMayKeepWhatIsPinnedElsewhere(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
@@ -305,8 +322,8 @@ func TestSweepTakesTheExpiredOnly(t *testing.T) {
 func TestPrefixIsAWordAndAnUnderscore(t *testing.T) {
 	t.Parallel()
 	for s, want := range map[string]bool{
-		"ba_": true, "tkn_": true, "k2_": true, "": false, "_": false, "ba": false, "Ba_": false, "2k_": false, "b a_": false, "ba__": false,
-		strings.Repeat("a", 16) + "_": true, strings.Repeat("a", 17) + "_": false, "ba_\n": false,
+		"ba_": true, "tkn_": true, "k2_": true, "": false, "_": false, "ba": false, "Ba_": true, "b a_": false, "ba__": false, "bä_": false,
+		strings.Repeat("a", 15) + "_": true, strings.Repeat("a", 16) + "_": false, "ba_\n": false,
 	} {
 		if got := apikey.Prefix(s); got != want {
 			t.Errorf("%q: got %v", s, got)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"sallyport/internal/client"
 	"sallyport/internal/db"
 	"sallyport/internal/identity"
 	"sallyport/internal/org"
@@ -94,6 +95,12 @@ func Delete(ctx context.Context, tx *db.Tx, u identity.UserID, id ID) error {
 // to it, and reports how many there were.
 func EndByUser(ctx context.Context, tx *db.Tx, u identity.UserID, pinned org.ID) (int64, error) {
 	return tx.Exec(ctx, `DELETE FROM api_keys WHERE user_id = $1 AND ($2 = '' OR org_id = $2)`, u, pinned)
+}
+
+// EndByPlace ends the keys of a user in one client.
+func EndByPlace(ctx context.Context, tx *db.Tx, u identity.UserID, id client.ID) error {
+	_, err := tx.Exec(ctx, `DELETE FROM api_keys WHERE user_id = $1 AND client_id = $2`, u, id)
+	return err
 }
 
 // Sweep deletes up to n keys that expired before a time and returns how many it did.

@@ -119,6 +119,11 @@ func SetStatus(ctx context.Context, tx *db.Tx, id UserID, s Status, now time.Tim
 	return one(tx.Exec(ctx, `UPDATE users SET status = $2, updated_at = $3 WHERE id = $1`, id, s, db.At(now)))
 }
 
+// Delete removes a user with all that is theirs; db.ErrNotFound if there is none.
+func Delete(ctx context.Context, tx *db.Tx, id UserID) error {
+	return one(tx.Exec(ctx, `DELETE FROM users WHERE id = $1`, id))
+}
+
 // SetPrimary puts a verified address in the place of a user's primary one, or
 // gives them their first. ErrEmailTaken if somebody has it, under any race.
 func SetPrimary(ctx context.Context, tx *db.Tx, id UserID, address string, now time.Time) error {
