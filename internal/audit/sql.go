@@ -48,11 +48,14 @@ type Filter struct {
 	UserID        identity.UserID
 	OrgID         org.ID
 	Action        Action
+	Noun          string   // what the action is of: the word before its dot
 	Any           []Action // one of these
 	Actor         Actor
 	Since, Until  time.Time
 	Limit, Offset int
 }
+
+var likeNoun = strings.NewReplacer("!", "!!", "%", "!%", "_", "!_")
 
 // where is the condition of f with its arguments.
 func (f Filter) where() (string, []any) {
@@ -84,6 +87,9 @@ func (f Filter) where() (string, []any) {
 			marks[i] = fmt.Sprintf("$%d", len(args))
 		}
 		conds = append(conds, `action IN (`+strings.Join(marks, ", ")+`)`)
+	}
+	if f.Noun != "" {
+		add(`action LIKE $%d ESCAPE '!'`, likeNoun.Replace(f.Noun)+".%")
 	}
 	if f.Actor != (Actor{}) {
 		add(`actor = $%d`, f.Actor.String())

@@ -72,3 +72,22 @@ func Squatter(ctx context.Context, tx *db.Tx, u identity.UserID, keepIssuer, kee
 	g.Sessions, err = Everything(ctx, tx, u, now)
 	return g, err
 }
+
+// Upstream ends whatever was signed in by an upstream that nobody is to come by any
+// more, or not as before, and reports how many browser sessions that were.
+func Upstream(ctx context.Context, tx *db.Tx, upstream string, now time.Time) (sessions int, err error) {
+	ended, err := session.EndByUpstream(ctx, tx, upstream)
+	if err != nil {
+		return 0, fmt.Errorf("end sessions: %w", err)
+	}
+	for _, id := range ended {
+		if _, err := token.EndBySession(ctx, tx, id); err != nil {
+			return 0, err
+		}
+		if err := logout.Session(ctx, tx, id, now); err != nil {
+			return 0, err
+		}
+	}
+	_, err = token.EndByUpstream(ctx, tx, upstream)
+	return len(ended), err
+}

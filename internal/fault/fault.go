@@ -110,6 +110,8 @@ const (
 	ConnectionChanged    Code = "connection_changed"     // the organization's sign-in is not what it was when this one began
 	DomainUnproven       Code = "domain_unproven"        // the record that proves it is not there
 	DomainTaken          Code = "domain_taken"           // another organization has proved it
+	DomainUnknown        Code = "domain_unknown"         // the organization does not claim it
+	ConnectionUnready    Code = "connection_unready"     // the organization's policy wants more, or less, of its provider; Params[0]: what
 	DomainInvalid        Code = "domain_invalid"         // not a domain that an organization can have
 	IssuerInvalid        Code = "issuer_invalid"         // what the provider publishes does not fit
 	SetupLinkInvalid     Code = "setup_link_invalid"     // unknown, expired or revoked
@@ -154,7 +156,7 @@ var Codes = []Code{
 	SessionUnknown, LinkUnknown,
 	OrgUnknown, OrgHolds, AccountRequired, InvitePending,
 	SSORequired, SSODisabled, MFARequired, EmailDomainForbidden, AccountNotLinked, HandleInvalid, ConnectionChanged,
-	DomainUnproven, DomainTaken, DomainInvalid, IssuerInvalid, SetupLinkInvalid, KeyInvalid, KeyPinned, APIKeyUnknown,
+	DomainUnproven, DomainTaken, DomainUnknown, ConnectionUnready, DomainInvalid, IssuerInvalid, SetupLinkInvalid, KeyInvalid, KeyPinned, APIKeyUnknown,
 	UserUnknown, TenantUnknown, InviteUnknown, WebhookUnknown, DeliveryUnknown, DeliveryPending, RoleInvalid, EventInvalid,
 	WebhookURLInvalid, InviteSpent, EnrolmentState, FileUnsupported, FileTooLarge, SlugTaken, LastAdministrator,
 	FieldInvalid,

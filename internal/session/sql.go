@@ -74,6 +74,13 @@ func EndAll(ctx context.Context, tx *db.Tx, u identity.UserID, keep ID) (int64, 
 	return tx.Exec(ctx, `DELETE FROM sessions WHERE user_id = $1 AND id <> $2`, u, keep)
 }
 
+// EndByUpstream ends every session that an upstream was the first factor of, and
+// returns their ids.
+func EndByUpstream(ctx context.Context, tx *db.Tx, upstream string) ([]ID, error) {
+	return db.All(ctx, tx, func(r db.Row) (id ID, err error) { err = r.Scan(&id); return id, err },
+		`DELETE FROM sessions WHERE upstream = $1 AND upstream <> '' RETURNING id`, upstream)
+}
+
 // Sweep deletes up to n expired sessions and returns how many it did.
 func Sweep(ctx context.Context, tx *db.Tx, now time.Time, n int) (int64, error) {
 	return tx.Exec(ctx, `DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)`, db.At(now), n)

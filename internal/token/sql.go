@@ -12,7 +12,7 @@ import (
 )
 
 // Columns are those of a Stored, of refresh_families named f.
-const Columns = `f.id, f.hash, f.recent, f.user_id, f.client_id, f.session_id, f.device_id, f.amr, f.grant_id, f.membership_id, f.org_role, f.created_at, f.used_at, f.expires_at`
+const Columns = `f.id, f.hash, f.recent, f.user_id, f.client_id, f.session_id, f.device_id, f.amr, f.grant_id, f.membership_id, f.org_role, f.upstream, f.created_at, f.used_at, f.expires_at`
 
 // Stored is a family with what decides about a presented token.
 type Stored struct {
@@ -24,7 +24,7 @@ type Stored struct {
 
 // Dest is where Columns are scanned to; Scanned completes the family after that.
 func (r *Stored) Dest() []any {
-	return []any{&r.ID, &r.hash, db.JSON(&r.recent), &r.UserID, &r.ClientID, &r.SessionID, &r.DeviceID, db.JSON(&r.AMR), &r.GrantID, &r.Membership, &r.OrgRole,
+	return []any{&r.ID, &r.hash, db.JSON(&r.recent), &r.UserID, &r.ClientID, &r.SessionID, &r.DeviceID, db.JSON(&r.AMR), &r.GrantID, &r.Membership, &r.OrgRole, &r.Upstream,
 		&r.times[0], &r.times[1], &r.times[2]}
 }
 
@@ -49,9 +49,9 @@ func sweepAt(expires time.Time) int64 {
 // insert stores a new family, and reports false if its id is taken.
 func insert(ctx context.Context, tx *db.Tx, f Family, hash []byte) (bool, error) {
 	n, err := tx.Exec(ctx, `INSERT INTO refresh_families
-		(id, hash, recent, user_id, client_id, session_id, device_id, amr, grant_id, membership_id, org_role, created_at, used_at, expires_at, sweep_at)
-		VALUES ($1, $2, '[]', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (id) DO NOTHING`,
-		f.ID, hash, f.UserID, f.ClientID, f.SessionID, f.DeviceID, db.JSON(f.AMR), orNull(f.GrantID), orNull(string(f.Membership)), f.OrgRole,
+		(id, hash, recent, user_id, client_id, session_id, device_id, amr, grant_id, membership_id, org_role, upstream, created_at, used_at, expires_at, sweep_at)
+		VALUES ($1, $2, '[]', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT (id) DO NOTHING`,
+		f.ID, hash, f.UserID, f.ClientID, f.SessionID, f.DeviceID, db.JSON(f.AMR), orNull(f.GrantID), orNull(string(f.Membership)), f.OrgRole, f.Upstream,
 		db.At(f.CreatedAt), db.At(f.UsedAt), db.At(f.ExpiresAt), sweepAt(f.ExpiresAt))
 	if err != nil {
 		return false, fmt.Errorf("issue refresh token: %w", err)
@@ -102,6 +102,11 @@ func EndByUserClient(ctx context.Context, tx *db.Tx, u identity.UserID, c client
 // EndByUser ends every family of a user.
 func EndByUser(ctx context.Context, tx *db.Tx, u identity.UserID) (int64, error) {
 	return end(ctx, tx, `DELETE FROM refresh_families WHERE user_id = $1`, u)
+}
+
+// EndByUpstream ends the families of sign-ins that an upstream proved.
+func EndByUpstream(ctx context.Context, tx *db.Tx, upstream string) (int64, error) {
+	return end(ctx, tx, `DELETE FROM refresh_families WHERE upstream = $1 AND upstream <> ''`, upstream)
 }
 
 // EndBySession ends the families that began in a session, but those of a grant:

@@ -43,3 +43,6 @@ ALTER TABLE sso_connections ADD COLUMN look_failures BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE sso_connections ADD COLUMN warned_for BIGINT;
 ALTER TABLE sso_connections ADD COLUMN warned_days BIGINT NOT NULL DEFAULT 0;
 CREATE INDEX sso_connections_look ON sso_connections (look_at);
+
+-- To end what a connection let in.
+CREATE INDEX refresh_families_upstream ON refresh_families (upstream) WHERE upstream <> '';

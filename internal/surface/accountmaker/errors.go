@@ -88,7 +88,7 @@ var answers = map[fault.Code]string{
 
 	fault.SSORequired: "sso-required", fault.SSODisabled: "not-found", fault.MFARequired: "second-factor-required",
 	fault.EmailDomainForbidden: "forbidden", fault.AccountNotLinked: "conflict", fault.HandleInvalid: "invalid-login-token",
-	fault.ConnectionChanged: "forbidden", fault.DomainUnproven: "conflict", fault.DomainTaken: "conflict",
+	fault.ConnectionChanged: "forbidden", fault.DomainUnproven: "conflict", fault.DomainTaken: "conflict", fault.DomainUnknown: "not-found", fault.ConnectionUnready: "conflict",
 	fault.DomainInvalid: "invalid-request", fault.IssuerInvalid: "invalid-request", fault.SetupLinkInvalid: "not-found", fault.KeyInvalid: "unauthenticated",
 	fault.KeyPinned: "forbidden", fault.APIKeyUnknown: "not-found",
 }

@@ -105,6 +105,8 @@ var answers = map[fault.Code]answer{
 	fault.ConnectionChanged:    {403, "The sign-in of the organization was changed"},
 	fault.DomainUnproven:       {422, "The record that proves the domain is not there"},
 	fault.DomainTaken:          {409, "Another organization has proved the domain"},
+	fault.DomainUnknown:        {404, "The organization does not claim the domain"},
+	fault.ConnectionUnready:    {409, "The organization's single sign-on is not in the state that this needs: %s"},
 	fault.DomainInvalid:        {422, "It is not a domain that an organization can have"},
 	fault.IssuerInvalid:        {422, "What the provider publishes does not fit"},
 	fault.SetupLinkInvalid:     {404, "Unknown or expired set-up link"},

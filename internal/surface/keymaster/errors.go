@@ -99,6 +99,8 @@ var answers = map[fault.Code]answer{
 	fault.ConnectionChanged:    {403, "oauth_failed"},
 	fault.DomainUnproven:       {400, "Domain not verified"},
 	fault.DomainTaken:          {400, "Domain already in use"},
+	fault.DomainUnknown:        {404, "Domain not found"},
+	fault.ConnectionUnready:    {400, "Single sign-on is not ready"},
 	fault.DomainInvalid:        {400, "Invalid domain"},
 	fault.IssuerInvalid:        {400, "Invalid issuer"},
 	fault.SetupLinkInvalid:     {404, "Invalid or expired link"},

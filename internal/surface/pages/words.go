@@ -89,6 +89,8 @@ var said = map[fault.Code]string{
 	fault.ConnectionChanged:    "Your organization has changed how it signs people in. Please start again.",
 	fault.DomainUnproven:       "We did not find the record yet. It can take a while until everybody sees it; please try again later.",
 	fault.DomainTaken:          "Another organization has shown this domain to be its own.",
+	fault.DomainUnknown:        "The organization has no such domain.",
+	fault.ConnectionUnready:    "Single sign-on is not ready for this.",
 	fault.DomainInvalid:        "That is not a domain that an organization can have. It should look like example.com.",
 	fault.IssuerInvalid:        "What is published at that address does not fit.",
 	fault.SetupLinkInvalid:     "This link has expired. Ask for a new one.",

@@ -120,7 +120,7 @@ var answers = map[fault.Code]string{
 
 	fault.SSORequired: "SSO_REQUIRED", fault.SSODisabled: "NOT_FOUND", fault.MFARequired: "MFA_REQUIRED", fault.EmailDomainForbidden: "FORBIDDEN",
 	fault.AccountNotLinked: "CONFLICT", fault.HandleInvalid: "INVALID_OR_EXPIRED_TOKEN", fault.ConnectionChanged: "FORBIDDEN",
-	fault.DomainUnproven: "DOMAIN_VERIFICATION_FAILED", fault.DomainTaken: "CONFLICT", fault.DomainInvalid: "VALIDATION_ERROR",
+	fault.DomainUnproven: "DOMAIN_VERIFICATION_FAILED", fault.DomainTaken: "CONFLICT", fault.DomainUnknown: "NOT_FOUND", fault.ConnectionUnready: "CONFLICT", fault.DomainInvalid: "VALIDATION_ERROR",
 	fault.IssuerInvalid: "VALIDATION_ERROR", fault.SetupLinkInvalid: "NOT_FOUND",
 	fault.KeyInvalid: "INVALID_API_KEY", fault.KeyPinned: "FORBIDDEN", fault.APIKeyUnknown: "NOT_FOUND",
 }

@@ -115,6 +115,8 @@ var answers = map[fault.Code]answer{
 	fault.ConnectionChanged:    {403, permission, ""},
 	fault.DomainUnproven:       {400, "The domain is not verified.", "domain_unproven"},
 	fault.DomainTaken:          {409, "The domain is in use.", "domain_taken"},
+	fault.DomainUnknown:        {404, "Not found.", ""},
+	fault.ConnectionUnready:    {409, "Single sign-on is not ready.", "connection_unready"},
 	fault.DomainInvalid:        {400, "Invalid domain.", "domain_invalid"},
 	fault.IssuerInvalid:        {400, "Invalid issuer.", "issuer_invalid"},
 	fault.SetupLinkInvalid:     {404, "Not found.", ""},
