@@ -53,6 +53,7 @@ type Failure struct {
 	Code       string        // the provider's error code, in the letters that RFC 6749 §5.2 allows
 	RetryAfter time.Duration // of ErrThrottled
 	Detail     string
+	Err        error // what was refused, where another package says it more exactly
 }
 
 func (f *Failure) Error() string {
@@ -63,14 +64,22 @@ func (f *Failure) Error() string {
 	if f.Code != "" {
 		text += " (" + f.Code + ")"
 	}
+	if f.Err != nil {
+		text += ": " + f.Err.Error()
+	}
 	return text
 }
 
 // Redeemed reports whether the provider had taken the code and given tokens.
 func (f *Failure) Redeemed() bool { return f.Step >= AtToken }
 
-// Unwrap returns the reason.
-func (f *Failure) Unwrap() error { return f.Reason }
+// Unwrap returns the reason, and what it is about.
+func (f *Failure) Unwrap() []error {
+	if f.Err == nil {
+		return []error{f.Reason}
+	}
+	return []error{f.Reason, f.Err}
+}
 
 // Fail is a failure for a reason, in words for the log.
 func Fail(reason error, format string, args ...any) error {

@@ -44,6 +44,7 @@ type Claims struct {
 	Groups        Words `json:"groups"`
 
 	Payload json.RawMessage `json:"-"`
+	More    json.RawMessage `json:"-"` // user information, where it was asked for to complete an ID token
 }
 
 // Expect is what an ID token is checked against. Nonce is what was sent, "" if
@@ -161,6 +162,7 @@ func (a *Asker) Complete(ctx context.Context, m Metadata, t Tokens, c *Claims) e
 	if more.Subject != c.Subject {
 		return During(AtPerson, Fail(ErrLies, "user information about somebody else"))
 	}
+	c.More = more.Payload
 	if more.Email != "" && (c.Email == "" || !c.EmailVerified.Known) {
 		c.Email, c.EmailVerified = more.Email, more.EmailVerified
 	}

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"sallyport/internal/outbound"
@@ -37,6 +39,43 @@ type parsed struct {
 	what any
 }
 
+// maxReadings bounds what is kept parsed, in each generation: addresses may be of
+// strangers, who have as many as they like.
+const maxReadings = 2048
+
+// readings are documents by address and use. When there are too many, those that
+// nobody has asked for since the last time are forgotten.
+type readings struct {
+	mu         sync.Mutex
+	young, old map[string]parsed
+}
+
+func (r *readings) load(at string) (parsed, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p, ok := r.young[at]
+	if !ok {
+		if p, ok = r.old[at]; ok {
+			r.put(at, p)
+		}
+	}
+	return p, ok
+}
+
+func (r *readings) store(at string, p parsed) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.put(at, p)
+}
+
+// put is called with the lock held.
+func (r *readings) put(at string, p parsed) {
+	if r.young == nil || len(r.young) >= maxReadings {
+		r.old, r.young = r.young, map[string]parsed{}
+	}
+	r.young[at] = p
+}
+
 // document reads a published document by way of the cache and hands it to parse,
 // unless these very bytes were parsed before for the same use. One that does not
 // parse is read anew: what is kept may be of a bad moment of the publisher's.
@@ -48,14 +87,14 @@ func document[T any](ctx context.Context, a *Asker, address, use string, f outbo
 		if err != nil {
 			return none, unread(err)
 		}
-		if last, ok := a.read.Load(at); ok && bytes.Equal(last.(parsed).body, body) {
-			if what, ok := last.(parsed).what.(T); ok {
+		if last, ok := a.read.load(at); ok && bytes.Equal(last.body, body) {
+			if what, ok := last.what.(T); ok {
 				return what, nil
 			}
 		}
 		what, err := parse(body)
 		if err == nil {
-			a.read.Store(at, parsed{body, what})
+			a.read.store(at, parsed{body, what})
 			return what, nil
 		}
 		if f.Fresh {
@@ -94,11 +133,13 @@ type Issuer struct {
 // Metadata returns what an issuer publishes. An issuer that calls itself something
 // else is an impostor's (OpenID Connect Discovery §4.3).
 func (a *Asker) Metadata(ctx context.Context, i Issuer) (Metadata, error) {
-	return document(ctx, a, i.Address, i.Use, outbound.Fetch{MaxBytes: maxMetadata, Accept: "application/json"}, i.judge)
+	return document(ctx, a, i.Address, i.Use, outbound.Fetch{MaxBytes: maxMetadata, Accept: "application/json"},
+		func(body []byte) (Metadata, error) { return i.judge(body, a.allow) })
 }
 
-// judge reads metadata and refuses those that cannot be the issuer's.
-func (i Issuer) judge(body []byte) (Metadata, error) {
+// judge reads metadata and refuses those that cannot be the issuer's. Browsers may
+// be sent to any network; we ourselves call no other than allow has.
+func (i Issuer) judge(body []byte, allow []netip.Prefix) (Metadata, error) {
 	var m Metadata
 	if err := json.Unmarshal(body, &m); err != nil {
 		return m, Fail(ErrLies, "metadata of %s: %d bytes that are not the JSON expected", i.Name, len(body))
@@ -110,15 +151,16 @@ func (i Issuer) judge(body []byte) (Metadata, error) {
 		name     string
 		at       *string
 		optional bool
+		allow    []netip.Prefix
 	}{
-		{"authorization_endpoint", &m.Authorization, false}, {"token_endpoint", &m.Token, false}, {"jwks_uri", &m.Keys, false},
-		{"userinfo_endpoint", &m.Userinfo, true}, {"end_session_endpoint", &m.EndSession, true},
+		{"authorization_endpoint", &m.Authorization, false, Everywhere}, {"token_endpoint", &m.Token, false, allow}, {"jwks_uri", &m.Keys, false, allow},
+		{"userinfo_endpoint", &m.Userinfo, true, allow}, {"end_session_endpoint", &m.EndSession, true, Everywhere},
 	} {
 		if one.optional && *one.at == "" {
 			continue
 		}
 		*one.at = i.At(*one.at)
-		if _, err := outbound.CheckURL(*one.at, Everywhere); err != nil {
+		if _, err := outbound.CheckURL(*one.at, one.allow); err != nil {
 			return m, Fail(ErrLies, "metadata of %s: %s: %v", i.Name, one.name, err)
 		}
 	}

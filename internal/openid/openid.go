@@ -22,35 +22,44 @@ import (
 	"net/netip"
 	"net/url"
 	"strconv"
-	"sync"
 	"time"
 
 	"sallyport/internal/outbound"
 )
 
 // Asker makes the requests. It keeps what servers publish about themselves, and
-// nothing about people; any number of goroutines may use one. It reaches every
-// address, private ones too, because the addresses are the operator's own, but by
-// https only, except on loopback, and it follows no redirect.
+// nothing about people; any number of goroutines may use one. It calls by https
+// only, except on loopback, and follows no redirect.
 type Asker struct {
-	http *http.Client
-	docs *outbound.Documents
-	now  func() time.Time
-	read sync.Map // address and use → parsed
+	http  *http.Client
+	docs  *outbound.Documents
+	now   func() time.Time
+	allow []netip.Prefix
+	read  readings
+}
+
+// Options are what an Asker works with. Allow are the networks that it reaches
+// although they are not public: Everywhere where all addresses are the operator's
+// own.
+type Options struct {
+	Now         func() time.Time
+	Timeout     time.Duration  // of a request
+	Roots       *x509.CertPool // trusted certificate authorities; nil: the system's
+	Allow       []netip.Prefix
+	IdlePerHost int // connections that are kept; 0 is one
 }
 
 // Everywhere are all networks.
 var Everywhere = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
 
-// New returns an Asker whose requests take at most a timeout; roots are the trusted
-// certificate authorities, nil the system's. Its owner ends it with Close.
-func New(now func() time.Time, timeout time.Duration, roots *x509.CertPool) *Asker {
-	limits := outbound.Options{Allow: Everywhere, Timeout: timeout, Roots: roots, IdlePerHost: 16}
-	a := &Asker{http: outbound.Client(limits), now: now}
+// New returns an Asker. Its owner ends it with Close.
+func New(o Options) *Asker {
+	limits := outbound.Options{Allow: o.Allow, Timeout: o.Timeout, Roots: o.Roots, IdlePerHost: o.IdlePerHost}
+	a := &Asker{http: outbound.Client(limits), now: o.Now, allow: o.Allow}
 	// Nobody but the provider can have us look for newer keys: the ID token is
 	// read from the provider itself. So a second is patience enough.
 	limits.Patience = time.Second
-	a.docs = outbound.NewDocuments(limits, now)
+	a.docs = outbound.NewDocuments(limits, o.Now)
 	return a
 }
 

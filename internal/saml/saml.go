@@ -71,17 +71,6 @@ type Peer struct {
 	WantEncrypted bool // refuse an assertion that came in the clear
 	Unsolicited   bool // take answers that nobody asked for
 	NameIDFormat  string
-	Attributes    Attributes
-}
-
-// Attributes are the names of the attributes that we take a person's particulars
-// from; "" is the usual ones.
-type Attributes struct {
-	Email      string `json:"email,omitempty" yaml:"email,omitempty"`
-	GivenName  string `json:"given_name,omitempty" yaml:"given_name,omitempty"`
-	FamilyName string `json:"family_name,omitempty" yaml:"family_name,omitempty"`
-	Name       string `json:"name,omitempty" yaml:"name,omitempty"`
-	Groups     string `json:"groups,omitempty" yaml:"groups,omitempty"`
 }
 
 // KeyPair is one of ours: it signs what we ask, and opens what was encrypted for

@@ -41,8 +41,10 @@ func (c Connection) Read(p upstream.Profile) upstream.Profile {
 	switch {
 	case a.Email != "":
 		p.Email, p.EmailVerified = address(first(a.Email, nil)), true
-	case p.Email == "" && c.Kind == SAML:
-		p.Email, p.EmailVerified = address(first("", usual.email)), true
+	case c.Kind == SAML: // an attribute before the name, which may only look like an address
+		if email := address(first("", usual.email)); email != "" {
+			p.Email, p.EmailVerified = email, true
+		}
 	case p.Email == "" && c.Provider == AzureAD:
 		p.Email, p.EmailVerified = address(first("preferred_username", []string{"upn"})), true
 	}

@@ -5,12 +5,14 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"sallyport/internal/openid"
+	"sallyport/internal/saml"
 	"sallyport/internal/secret"
 )
 
@@ -23,12 +25,16 @@ type Options struct {
 	Now     func() time.Time
 	Timeout time.Duration  // 0: DefaultTimeout
 	Roots   *x509.CertPool // trusted certificate authorities; nil: the system's
+	// Allow are the networks that an upstream of an organization may be in although
+	// they are not public. The operator's own may be anywhere.
+	Allow []netip.Prefix
 }
 
 // Broker asks upstreams. It keeps what they publish about themselves, and
 // nothing about people; any number of goroutines may use one.
 type Broker struct {
 	ask     *openid.Asker
+	guarded *openid.Asker // for upstreams whose addresses strangers chose
 	now     func() time.Time
 	timeout time.Duration
 }
@@ -38,11 +44,25 @@ func NewBroker(o Options) *Broker {
 	if o.Timeout == 0 {
 		o.Timeout = DefaultTimeout
 	}
-	return &Broker{ask: openid.New(o.Now, o.Timeout, o.Roots), now: o.Now, timeout: o.Timeout}
+	ask := openid.Options{Now: o.Now, Timeout: o.Timeout, Roots: o.Roots, Allow: openid.Everywhere, IdlePerHost: 16}
+	guarded := ask
+	guarded.Allow, guarded.IdlePerHost = o.Allow, 0
+	return &Broker{ask: openid.New(ask), guarded: openid.New(guarded), now: o.Now, timeout: o.Timeout}
+}
+
+// asker is who asks u: what the two keep is apart, too.
+func (b *Broker) asker(u Upstream) *openid.Asker {
+	if u.Guarded {
+		return b.guarded
+	}
+	return b.ask
 }
 
 // Close ends connections that lie idle.
-func (b *Broker) Close() { b.ask.Close() }
+func (b *Broker) Close() {
+	b.ask.Close()
+	b.guarded.Close()
+}
 
 // Start is what a sign-in begins with. State comes back with the answer; it is
 // single-use, bound to the browser, and what the caller finds the Attempt by.
@@ -57,6 +77,7 @@ type Start struct {
 	Again       bool
 	Legacy      bool
 	Offline     bool
+	Party       saml.Party // who we are to a SAML upstream; RedirectURI is not for those
 }
 
 // Attempt is what has to be known when the answer comes; it is kept, as JSON,
@@ -68,6 +89,12 @@ type Attempt struct {
 	Nonce       string `json:"nonce,omitempty"`
 	Verifier    string `json:"verifier,omitempty"`
 	Legacy      bool   `json:"legacy,omitempty"`
+
+	// Of SAML: who we were, and the request that the answer must be to. Form, which
+	// is not kept, is what the browser posts where there is no location to go to.
+	Party   saml.Party `json:"party,omitzero"`
+	Request string     `json:"request,omitempty"`
+	Form    *saml.Form `json:"-"`
 }
 
 // Begin returns the address to send the browser to. It asks the provider where
@@ -75,6 +102,9 @@ type Attempt struct {
 func (b *Broker) Begin(ctx context.Context, u Upstream, s Start) (location string, a Attempt, err error) {
 	ctx, stop := context.WithTimeout(ctx, b.timeout)
 	defer stop()
+	if u.Kind == SAML {
+		return b.beginSAML(u, s)
+	}
 	k := u.kind()
 	a = Attempt{Upstream: u.Key, Issuer: u.Issuer(), RedirectURI: s.RedirectURI, Legacy: s.Legacy && u.Kind == LinkedIn}
 	q := u.request(s.RedirectURI, u.scopes())
@@ -184,7 +214,7 @@ func (u Upstream) askOffline(q url.Values) {
 		if u.Kind == OIDC {
 			q.Set("prompt", strings.TrimSpace(q.Get("prompt")+" consent"))
 		}
-	case GitHub, LinkedIn, Apple, WorkOS, OAuth2:
+	case GitHub, LinkedIn, Apple, WorkOS, OAuth2, SAML:
 	}
 }
 
@@ -217,12 +247,13 @@ type Answer struct {
 	Error  string
 	Issuer string
 	User   string // Apple: a JSON object, once
+	SAML   string // SAMLResponse, of a form
 }
 
 // AnswerOf reads an answer from the parameters of the query, or of the form that
 // Apple's page posts.
 func AnswerOf(p url.Values) Answer {
-	return Answer{Code: p.Get("code"), Error: p.Get("error"), Issuer: p.Get("iss"), User: p.Get("user")}
+	return Answer{Code: p.Get("code"), Error: p.Get("error"), Issuer: p.Get("iss"), User: p.Get("user"), SAML: p.Get("SAMLResponse")}
 }
 
 // Visitor is whose browser it is; WorkOS wants to know.
@@ -235,6 +266,9 @@ func (b *Broker) Finish(ctx context.Context, u Upstream, a Attempt, ans Answer, 
 	defer stop()
 	if a.Upstream != u.Key || a.Issuer != u.Issuer() {
 		return Profile{}, openid.Fail(openid.ErrLies, "the attempt was made for another upstream") // or the upstream was pointed elsewhere since
+	}
+	if u.Kind == SAML {
+		return b.finishSAML(u, a.Party, a.Request, ans)
 	}
 	if err := b.checkIssuer(ctx, u, ans); err != nil {
 		return Profile{}, err

@@ -25,7 +25,7 @@ type checker struct {
 // it: nothing is asked of the network.
 func (u Upstream) Check() []Mistake {
 	c := &checker{u: u}
-	if _, known := kinds[u.Kind]; !known {
+	if _, known := kinds[u.Kind]; !known || u.Kind == SAML {
 		c.wrong("kind", "must be google, github, linkedin, microsoft, apple, okta, workos, oidc or oauth2")
 		return c.list
 	}

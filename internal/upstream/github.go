@@ -14,7 +14,7 @@ import (
 func (b *Broker) gitHub(ctx context.Context, u Upstream, x Exchange) (Profile, error) {
 	form := x.form()
 	form.Del("grant_type") // GitHub's token endpoint has none
-	t, err := b.ask.Redeem(ctx, u.at("https://github.com/login/oauth/access_token"), u.inForm(), form)
+	t, err := b.asker(u).Redeem(ctx, u.at("https://github.com/login/oauth/access_token"), u.inForm(), form)
 	if err != nil {
 		return Profile{}, err
 	}
@@ -25,7 +25,7 @@ func (b *Broker) gitHub(ctx context.Context, u Upstream, x Exchange) (Profile, e
 		Avatar openid.Word `json:"avatar_url"`
 	}
 	header := http.Header{"X-Github-Api-Version": {"2022-11-28"}}
-	if err := b.ask.Get(ctx, u.at("https://api.github.com/user"), "Bearer "+t.Access, header, &user); err != nil {
+	if err := b.asker(u).Get(ctx, u.at("https://api.github.com/user"), "Bearer "+t.Access, header, &user); err != nil {
 		return Profile{}, err
 	}
 	if user.ID <= 0 {
@@ -40,7 +40,7 @@ func (b *Broker) gitHub(ctx context.Context, u Upstream, x Exchange) (Profile, e
 			Verified openid.Truth `json:"verified"`
 		}
 		at := fmt.Sprintf("%s?per_page=%d&page=%d", u.at("https://api.github.com/user/emails"), perPage, page)
-		if err := b.ask.Get(ctx, at, "Bearer "+t.Access, header, &addresses); err != nil {
+		if err := b.asker(u).Get(ctx, at, "Bearer "+t.Access, header, &addresses); err != nil {
 			return Profile{}, err
 		}
 		if addresses == nil {

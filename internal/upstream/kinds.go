@@ -39,6 +39,7 @@ const (
 //	                                                no ID token. Its code is bound to our API key.
 //	oidc        S256   yes        if announced      a server that knows no PKCE ignores it (RFC 6749 §3.1)
 //	oauth2      S256   –          if issuer is set  the same
+//	saml        –      –          –                 signed answers that name the request, us and our address (package saml)
 //
 // Where iss is announced in the metadata it must come; where it comes, it must
 // be right.
@@ -59,4 +60,5 @@ var kinds = map[Kind]kind{
 	OIDC: {title: "Single sign-on", openID: true, nonce: nonceAlways, pkce: true, basic: true,
 		scopes: []string{"openid", "profile", "email"}},
 	OAuth2: {title: "Sign in", pkce: true},
+	SAML:   {title: "Single sign-on", formPost: true},
 }

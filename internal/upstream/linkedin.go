@@ -12,7 +12,7 @@ import (
 // given r_liteprofile and r_emailaddress before August 2023. Nothing says that
 // the address is verified, so it is not.
 func (b *Broker) linkedInLegacy(ctx context.Context, u Upstream, x Exchange) (Profile, error) {
-	t, err := b.ask.Redeem(ctx, u.at("https://www.linkedin.com/oauth/v2/accessToken"), u.inForm(), x.form())
+	t, err := b.asker(u).Redeem(ctx, u.at("https://www.linkedin.com/oauth/v2/accessToken"), u.inForm(), x.form())
 	if err != nil {
 		return Profile{}, err
 	}
@@ -22,7 +22,7 @@ func (b *Broker) linkedInLegacy(ctx context.Context, u Upstream, x Exchange) (Pr
 		Last  localized   `json:"lastName"`
 	}
 	header := http.Header{"X-Li-Format": {"json"}}
-	if err := b.ask.Get(ctx, u.at("https://api.linkedin.com/v2/me")+"?projection=(id,firstName,lastName)", "Bearer "+t.Access, header, &me); err != nil {
+	if err := b.asker(u).Get(ctx, u.at("https://api.linkedin.com/v2/me")+"?projection=(id,firstName,lastName)", "Bearer "+t.Access, header, &me); err != nil {
 		return Profile{}, err
 	}
 	var found struct {
@@ -32,7 +32,7 @@ func (b *Broker) linkedInLegacy(ctx context.Context, u Upstream, x Exchange) (Pr
 			} `json:"handle~"`
 		} `json:"elements"`
 	}
-	if err := b.ask.Get(ctx, u.at("https://api.linkedin.com/v2/emailAddress")+"?q=members&projection=(elements*(handle~))", "Bearer "+t.Access, header, &found); err != nil {
+	if err := b.asker(u).Get(ctx, u.at("https://api.linkedin.com/v2/emailAddress")+"?q=members&projection=(elements*(handle~))", "Bearer "+t.Access, header, &found); err != nil {
 		return Profile{}, err
 	}
 	p := Profile{Issuer: u.Issuer(), Subject: string(me.ID), Tokens: tokensOf(t, b.now())}

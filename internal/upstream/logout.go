@@ -3,6 +3,8 @@ package upstream
 import (
 	"context"
 	"net/url"
+
+	"sallyport/internal/saml"
 )
 
 // Goodbye is how a session at the upstream is ended. Session and IDToken are of
@@ -13,6 +15,7 @@ type Goodbye struct {
 	IDToken  string
 	ReturnTo string
 	State    string
+	Party    saml.Party // who we are to a SAML upstream
 }
 
 // LogoutURL is where to send a browser so that the upstream does not sign the
@@ -28,6 +31,10 @@ func (b *Broker) LogoutURL(ctx context.Context, u Upstream, g Goodbye) (string, 
 			q.Set("return_to", g.ReturnTo)
 		}
 		return withQuery(u.workOSBase()+"/user_management/sessions/logout", q), nil
+	}
+	if u.Kind == SAML {
+		out, err := b.Goodbye(u, g)
+		return out.Location, err
 	}
 	if !u.kind().openID {
 		return "", nil

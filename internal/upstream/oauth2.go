@@ -13,12 +13,12 @@ import (
 // whose members the operator names.
 func (b *Broker) oauth2(ctx context.Context, u Upstream, x Exchange) (Profile, error) {
 	s := u.Settings
-	t, err := b.ask.Redeem(ctx, u.at(s.TokenEndpoint), u.inForm(), x.form())
+	t, err := b.asker(u).Redeem(ctx, u.at(s.TokenEndpoint), u.inForm(), x.form())
 	if err != nil {
 		return Profile{}, err
 	}
 	var doc map[string]json.RawMessage
-	if err := b.ask.Get(ctx, u.at(s.UserinfoEndpoint), "Bearer "+t.Access, http.Header{}, &doc); err != nil {
+	if err := b.asker(u).Get(ctx, u.at(s.UserinfoEndpoint), "Bearer "+t.Access, http.Header{}, &doc); err != nil {
 		return Profile{}, err
 	}
 	n := s.Members.WithDefaults()

@@ -25,7 +25,7 @@ func (b *Broker) openID(ctx context.Context, u Upstream, x Exchange) (Profile, e
 	if u.Kind == Google {
 		x.Code = unescaped(x.Code)
 	}
-	t, err := b.ask.Redeem(ctx, m.Token, openid.Credentials{ID: u.Settings.ClientID, Secret: password, Basic: u.kind().basic && m.Basic()}, x.form())
+	t, err := b.asker(u).Redeem(ctx, m.Token, openid.Credentials{ID: u.Settings.ClientID, Secret: password, Basic: u.kind().basic && m.Basic()}, x.form())
 	if err != nil {
 		return Profile{}, err
 	}
@@ -38,6 +38,10 @@ func (b *Broker) openID(ctx context.Context, u Upstream, x Exchange) (Profile, e
 	if c.Authenticated > 0 && c.Authenticated < math.MaxInt32 {
 		p.Authenticated = time.Unix(int64(c.Authenticated), 0).UTC()
 	}
+	if u.Guarded {
+		p.Attributes = attributesOf(c.More, c.Payload)
+		p.AMR = p.Attributes["amr"]
+	}
 	p.setNames(string(c.Name), string(c.GivenName), string(c.FamilyName))
 	return p, openid.During(openid.AtToken, u.believe(&p, c, x))
 }
@@ -47,7 +51,7 @@ func (b *Broker) openID(ctx context.Context, u Upstream, x Exchange) (Profile, e
 // is all there is, from Google itself and for the token that it has just given.
 func (b *Broker) claims(ctx context.Context, u Upstream, m openid.Metadata, t openid.Tokens, x Exchange) (c openid.Claims, err error) {
 	if t.ID == "" && u.Kind == Google && x.Nonce == "" {
-		return b.ask.Userinfo(ctx, m, t)
+		return b.asker(u).Userinfo(ctx, m, t)
 	}
 	want := openid.Expect{
 		ClientID: u.Settings.ClientID, Nonce: x.Nonce, NonceOptional: u.kind().nonce == nonceIfThere,
@@ -56,10 +60,10 @@ func (b *Broker) claims(ctx context.Context, u Upstream, m openid.Metadata, t op
 	if u.Kind == Microsoft {
 		want.Keys = keysOfIssuer(t.ID)
 	}
-	if c, err = b.ask.IDToken(ctx, m, t, want); err != nil || u.Kind == Microsoft { // which has no more to say
+	if c, err = b.asker(u).IDToken(ctx, m, t, want); err != nil || u.Kind == Microsoft { // which has no more to say
 		return c, err
 	}
-	return c, b.ask.Complete(ctx, m, t, &c)
+	return c, b.asker(u).Complete(ctx, m, t, &c)
 }
 
 // tokensOf are the tokens as a profile has them.
@@ -109,7 +113,7 @@ func (u Upstream) believe(p *Profile, c openid.Claims, x Exchange) error {
 // metadata returns what the upstream's issuer publishes.
 func (b *Broker) metadata(ctx context.Context, u Upstream) (openid.Metadata, error) {
 	name := u.Issuer()
-	return b.ask.Metadata(ctx, openid.Issuer{
+	return b.asker(u).Metadata(ctx, openid.Issuer{
 		Name: name,
 		// The issuer's path below the base URL, if there is one: an issuer may be
 		// reached by another way than its name.
@@ -156,6 +160,6 @@ func (b *Broker) refresh(ctx context.Context, u Upstream) error {
 	if err != nil {
 		return err
 	}
-	_, err = b.ask.Keys(ctx, m.Keys, true, nil)
+	_, err = b.asker(u).Keys(ctx, m.Keys, true, nil)
 	return err
 }

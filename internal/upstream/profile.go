@@ -47,9 +47,18 @@ type Profile struct {
 	AMR        []string
 
 	Session       string    // the upstream's own session, for LogoutURL
+	SessionEnds   time.Time // when that ends, and what came of it should; zero: not said
+	Once          Once      // what may be taken one time only
 	Authenticated time.Time // when the person proved themselves there; zero: not said
 	Impersonator  string    // who really signed in, if the upstream says that it was another
 	Tokens        Tokens
+}
+
+// Once is an answer that must not be taken again until a time, though it were sent
+// again: an assertion's ID. Whoever lets somebody in by it spends it (SpendOnce).
+type Once struct {
+	ID    string
+	Until time.Time
 }
 
 // Tokens are the upstream's. They are not stored unless a client asks for them.

@@ -40,7 +40,7 @@ func (b *Broker) renew(ctx context.Context, u Upstream, refresh secret.Value) (T
 		return Tokens{}, err
 	}
 	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh.Reveal()}}
-	t, err := b.ask.Redeem(ctx, endpoint, openid.Credentials{ID: u.Settings.ClientID, Secret: password, Basic: basic}, form)
+	t, err := b.asker(u).Redeem(ctx, endpoint, openid.Credentials{ID: u.Settings.ClientID, Secret: password, Basic: basic}, form)
 	return tokensOf(t, b.now()), err
 }
 

@@ -20,6 +20,7 @@ import (
 	"strings"
 	"time"
 
+	"sallyport/internal/saml"
 	"sallyport/internal/secret"
 )
 
@@ -55,6 +56,7 @@ type Upstream struct {
 	Key       string
 	Kind      Kind
 	Guarded   bool
+	SAML      saml.Peer // of that kind, beside Settings
 	Settings  Settings
 	Secret    secret.Value
 	CreatedAt time.Time
@@ -165,6 +167,8 @@ func pathOf(raw string) string {
 // elsewhere is another issuer: its accounts are not the real provider's.
 func (u Upstream) Issuer() string {
 	switch s := u.Settings; {
+	case u.Kind == SAML:
+		return u.SAML.EntityID
 	case s.Issuer != "":
 		return s.Issuer
 	case s.BaseURL != "":

@@ -113,7 +113,7 @@ type workOSClaims struct {
 func (c workOSClaims) expiresAt() time.Time { return time.Unix(int64(c.Expires), 0).UTC() }
 
 func (b *Broker) workOSToken(ctx context.Context, u Upstream, raw string) (c workOSClaims, err error) {
-	jwt, err := b.ask.Verify(ctx, u.workOSBase()+"/sso/jwks/"+url.PathEscape(u.Settings.ClientID), []string{"RS256"}, raw, nil)
+	jwt, err := b.asker(u).Verify(ctx, u.workOSBase()+"/sso/jwks/"+url.PathEscape(u.Settings.ClientID), []string{"RS256"}, raw, nil)
 	if err != nil {
 		return c, err
 	}
@@ -203,7 +203,7 @@ func (b *Broker) workOSRedeem(ctx context.Context, u Upstream, path string, in m
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer "+u.Secret.Reveal())
-	a, err := b.ask.Send(req)
+	a, err := b.asker(u).Send(req)
 	if err != nil {
 		return err
 	}
