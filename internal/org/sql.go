@@ -48,7 +48,7 @@ func Create(ctx context.Context, tx *db.Tx, o Org, now time.Time) (Org, error) {
 	o.CreatedAt = stored(now)
 	o.UpdatedAt = o.CreatedAt
 	n, err := tx.Exec(ctx, `INSERT INTO orgs (id, slug, name, picture, parent_id, tenant_id, status, paid_until, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9) ON CONFLICT (slug) DO NOTHING`,
+		SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $9 WHERE `+notFormer(`$1`, `$2`, `$9`)+` ON CONFLICT (slug) DO NOTHING`,
 		o.ID, orNull(o.Slug), o.Name, o.Picture, orNull(o.Parent), orNull(o.Tenant), o.Status, db.AtOrNull(o.PaidUntil), db.At(now))
 	if err != nil {
 		return o, fmt.Errorf("create organization: %w", err)
@@ -108,21 +108,30 @@ func List(ctx context.Context, tx *db.Tx, f Filter) ([]Org, int, error) {
 }
 
 // Update stores slug, name, picture, status and PaidUntil of o if nobody has
-// changed it since it was read (o.UpdatedAt); db.ErrConflict if somebody has.
+// changed it since it was read (o.UpdatedAt); db.ErrConflict if somebody has. The slug
+// that it had leads to it for FormerSlug.
 func Update(ctx context.Context, tx *db.Tx, o Org, now time.Time) error {
 	if !now.After(o.UpdatedAt) {
 		now = o.UpdatedAt.Add(time.Microsecond) // what decides the race must move
 	}
+	was, err := db.One(ctx, tx, db.Text, `SELECT slug FROM orgs WHERE id = $1`, o.ID)
+	if err != nil && !errors.Is(err, db.ErrNotFound) {
+		return err
+	}
 	n, err := tx.Exec(ctx, `UPDATE orgs SET slug = $3, name = $4, picture = $5, status = $6, paid_until = $7, updated_at = $8 WHERE id = $1 AND updated_at = $2
-		AND NOT EXISTS (SELECT 1 FROM orgs x WHERE x.slug = $3 AND x.id <> $1)`,
+		AND NOT EXISTS (SELECT 1 FROM orgs x WHERE x.slug = $3 AND x.id <> $1) AND `+notFormer(`$1`, `$3`, `$8`),
 		o.ID, db.At(o.UpdatedAt), orNull(o.Slug), o.Name, o.Picture, o.Status, db.AtOrNull(o.PaidUntil), db.At(now))
 	if errors.Is(err, db.ErrConflict) { // another took the slug meanwhile
 		return ErrSlugTaken
 	}
+	if err == nil && n == 1 && was != o.Slug {
+		return gaveUp(ctx, tx, o, was, now)
+	}
 	if err != nil || n == 1 {
 		return err
 	}
-	taken, err := db.One(ctx, tx, db.Bool, `SELECT EXISTS (SELECT 1 FROM orgs WHERE slug = $2 AND id <> $1)`, o.ID, o.Slug)
+	taken, err := db.One(ctx, tx, db.Bool, `SELECT EXISTS (SELECT 1 FROM orgs WHERE slug = $2 AND id <> $1)
+		OR EXISTS (SELECT 1 FROM former_slugs WHERE slug = $2 AND org_id <> $1 AND until > $3)`, o.ID, o.Slug, db.At(now))
 	if err == nil && taken {
 		return ErrSlugTaken
 	}

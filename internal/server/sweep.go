@@ -10,10 +10,12 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/client"
 	"sallyport/internal/db"
+	"sallyport/internal/factor"
 	"sallyport/internal/grant"
 	"sallyport/internal/job"
 	"sallyport/internal/limit"
 	"sallyport/internal/onetime"
+	"sallyport/internal/org"
 	"sallyport/internal/session"
 	"sallyport/internal/token"
 	"sallyport/internal/upstream"
@@ -56,10 +58,12 @@ var sweeps = []sweep{
 	{"sessions", session.Sweep},
 	{"refresh families", token.Sweep},
 	{"one-time secrets", onetime.Sweep},
+	{"trusted browsers", factor.Sweep},
 	{"grants", grant.Sweep},
 	{"API keys", before(keysKept, apikey.Sweep)},
 	{"upstream tokens", upstream.SweepKept},
 	{"client documents", before(documentsKept, client.SweepDocuments)},
+	{"former slugs", org.SweepSlugs},
 	{"limits", limit.Sweep},
 	{"audit", before(auditKept, audit.Sweep)},
 	{"webhook deliveries", webhook.Sweep},

@@ -24,3 +24,13 @@ CREATE INDEX api_keys_user ON api_keys (user_id, created_at);
 CREATE INDEX api_keys_client ON api_keys (client_id);
 CREATE INDEX api_keys_org ON api_keys (org_id, user_id) WHERE org_id IS NOT NULL;
 CREATE INDEX api_keys_expiry ON api_keys (expires_at) WHERE expires_at IS NOT NULL;
+
+-- Slugs that organizations had: for a while they lead to the new ones, and nobody
+-- else gets them.
+CREATE TABLE former_slugs (
+  slug   TEXT PRIMARY KEY,
+  org_id TEXT NOT NULL REFERENCES orgs (id) ON DELETE CASCADE,
+  until  BIGINT NOT NULL
+);
+CREATE INDEX former_slugs_org ON former_slugs (org_id);
+CREATE INDEX former_slugs_until ON former_slugs (until);
