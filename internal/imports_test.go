@@ -30,7 +30,7 @@ var (
 	// Oldest first.
 	records = []string{
 		"identity", "client", "org", "directory", "password", "totp", "passkey", "session", "jwks", "token", "openid", "saml", "upstream", "sso",
-		"apikey", "onetime", "invite", "grant", "waitlist", "limit", "audit", "job", "logout", "eviction", "webhook",
+		"apikey", "onetime", "factor", "invite", "grant", "waitlist", "limit", "audit", "job", "logout", "eviction", "webhook",
 	}
 
 	// core packages, surfaces never import one another.

@@ -11,6 +11,7 @@ import (
 
 	"sallyport/internal/apikey"
 	"sallyport/internal/db"
+	"sallyport/internal/factor"
 	"sallyport/internal/identity"
 	"sallyport/internal/logout"
 	"sallyport/internal/onetime"
@@ -38,7 +39,10 @@ func Everything(ctx context.Context, tx *db.Tx, u identity.UserID, now time.Time
 	if err := totp.Cancel(ctx, tx, u); err != nil {
 		return 0, err
 	}
-	return sessions, onetime.EndAll(ctx, tx, u, onetime.Reset, onetime.MagicLink, onetime.Challenge, onetime.NewPasskey)
+	if err := factor.Distrust(ctx, tx, u); err != nil {
+		return 0, err
+	}
+	return sessions, onetime.EndAll(ctx, tx, u, onetime.Reset, onetime.MagicLink, onetime.Challenge, onetime.NewPasskey, onetime.MailedCode)
 }
 
 // Gone is what Squatter took away.
@@ -64,6 +68,9 @@ func Squatter(ctx context.Context, tx *db.Tx, u identity.UserID, keepIssuer, kee
 		return g, err
 	}
 	if err := totp.Disable(ctx, tx, u); err != nil {
+		return g, err
+	}
+	if err := factor.Forget(ctx, tx, u); err != nil {
 		return g, err
 	}
 	if g.Passkeys, err = passkey.RemoveAll(ctx, tx, u); err != nil {

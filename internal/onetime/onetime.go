@@ -45,6 +45,7 @@ const (
 	SSOSpent      Purpose = "sso_spent"      // a handle of one that was spent: coming again, it ends what came of it
 	Passkey       Purpose = "passkey"        // the challenge of a sign-in with a passkey
 	NewPasskey    Purpose = "new_passkey"    // the challenge of a registration of one
+	MailedCode    Purpose = "mailed_code"    // the code of a mail, which proves the mailbox; found by a keyed name
 	OperatorSetup Purpose = "operator_setup" // make the first operator
 	Authorization Purpose = "authorization"  // an authorization request that waits for a person
 	PushedRequest Purpose = "pushed_request" // one that a client pushed (RFC 9126)

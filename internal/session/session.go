@@ -4,10 +4,12 @@
 package session
 
 import (
+	"encoding/hex"
 	"slices"
 	"time"
 
 	"sallyport/internal/identity"
+	"sallyport/internal/secret"
 )
 
 // ID is the public id of a session; it is not the cookie and gives no access.
@@ -45,13 +47,18 @@ const (
 	Magic       = "magic"
 	InviteBy    = "invite"
 	Federated   = "fed"
+	Several     = "mfa" // by more than one, as the person's organization says
 )
 
 // TwoFactors reports whether the methods of a sign-in are of two kinds. A key of
 // ours is by itself: something one has, and the PIN or the finger that unlocks it.
 func TwoFactors(amr []string) bool {
-	return slices.ContainsFunc(amr, func(m string) bool { return m == OTP || m == HardwareKey || m == SoftwareKey })
+	return slices.ContainsFunc(amr, func(m string) bool { return m == OTP || m == HardwareKey || m == SoftwareKey || m == Several })
 }
+
+// Name is what a cookie's session may be called by somebody who is not to have the
+// cookie: it tells sessions apart and opens nothing.
+func Name(cookie string) string { return hex.EncodeToString(secret.Hash(cookie)) }
 
 // Has reports whether the method was proved.
 func (s Session) Has(method string) bool { return slices.Contains(s.AMR, method) }

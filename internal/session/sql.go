@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"time"
 
@@ -60,6 +61,27 @@ func Renew(ctx context.Context, tx *db.Tx, u identity.UserID, id ID, until, sinc
 	return db.One(ctx, tx, scan, `UPDATE sessions SET expires_at = CASE WHEN expires_at < $4 THEN $4 ELSE expires_at END
 		WHERE id = $1 AND user_id = $2 AND expires_at > $3 AND authenticated_at > $5 AND NOT partial RETURNING `+columns,
 		id, u, db.At(now), db.At(until), db.At(since))
+}
+
+// Rekey gives a live session of a user a new cookie, and makes it a whole one in
+// which methods were proved: whoever had the cookie before has nothing any more.
+// db.ErrNotFound means that it has ended.
+func Rekey(ctx context.Context, tx *db.Tx, u identity.UserID, id ID, amr []string, now time.Time) (Session, string, error) {
+	raw := secret.Hex(32)
+	s, err := db.One(ctx, tx, scan, `UPDATE sessions SET token_hash = $4, amr = $5, partial = $6 WHERE id = $1 AND user_id = $2 AND expires_at > $3 RETURNING `+columns,
+		id, u, db.At(now), secret.Hash(raw), db.JSON(amr), false)
+	return s, raw, err
+}
+
+// Named is the session of a user that has a name, which Name makes of its cookie, or
+// db.ErrNotFound.
+func Named(ctx context.Context, tx *db.Tx, u identity.UserID, name string) (ID, error) {
+	hash, err := hex.DecodeString(name)
+	if err != nil {
+		return "", db.ErrNotFound
+	}
+	id, err := db.One(ctx, tx, db.Text, `SELECT id FROM sessions WHERE token_hash = $1 AND user_id = $2`, hash, u)
+	return ID(id), err
 }
 
 // End ends one session of a user; false if there was none with this id.

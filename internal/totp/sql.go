@@ -1,6 +1,7 @@
 package totp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,36 +46,54 @@ func Begin(ctx context.Context, tx *db.Tx, k *secret.Key, u identity.UserID, now
 	return base32NoPad.EncodeToString(shared), nil
 }
 
+// BeginWithCodes is Begin for who shows the backup codes beside the secret: they
+// are good once the secret is in force, if ConfirmOnly puts it so.
+func BeginWithCodes(ctx context.Context, tx *db.Tx, k *secret.Key, u identity.UserID, now time.Time) (base32 string, backup []string, err error) {
+	if base32, err = Begin(ctx, tx, k, u, now); err != nil {
+		return "", nil, err
+	}
+	backup, err = replaceBackupCodes(ctx, tx, k, u)
+	return base32, backup, err
+}
+
 // Confirm puts u's pending secret in force with a code it made, and returns the
 // first backup codes. The code's time step is used up. Fails with ErrNotStarted
 // when nothing is pending, and ErrCode.
 func Confirm(ctx context.Context, tx *db.Tx, k *secret.Key, u identity.UserID, code string, now time.Time) (backup []string, err error) {
+	if err := ConfirmOnly(ctx, tx, k, u, code, now); err != nil {
+		return nil, err
+	}
+	return replaceBackupCodes(ctx, tx, k, u)
+}
+
+// ConfirmOnly is Confirm for a secret whose backup codes were shown with it.
+func ConfirmOnly(ctx context.Context, tx *db.Tx, k *secret.Key, u identity.UserID, code string, now time.Time) error {
 	r, err := db.One(ctx, tx, scan, `SELECT `+columns+` FROM totp WHERE user_id = $1 AND confirmed_at IS NULL AND created_at > $2`,
 		u, db.At(now.Add(-Pending)))
 	if errors.Is(err, db.ErrNotFound) {
-		return nil, ErrNotStarted
+		return ErrNotStarted
 	}
 	if err != nil {
-		return nil, fmt.Errorf("confirm totp: %w", err)
+		return fmt.Errorf("confirm totp: %w", err)
 	}
 	g, ok := read(code)
 	if !ok {
-		return nil, ErrCode
+		return ErrCode
 	}
 	s, err := r.step(k, u, g, now)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	// Sealed bytes are never the same twice, so this is the secret just checked.
 	n, err := tx.Exec(ctx, `UPDATE totp SET confirmed_at = $3, last_step = $4 WHERE user_id = $1 AND sealed = $2 AND confirmed_at IS NULL`,
 		u, r.sealed, db.At(now), s)
 	if err != nil {
-		return nil, fmt.Errorf("confirm totp: %w", err)
+		return fmt.Errorf("confirm totp: %w", err)
 	}
 	if n == 0 {
-		return nil, ErrNotStarted
+		return ErrNotStarted
 	}
-	return replaceBackupCodes(ctx, tx, k, u)
+	return nil
 }
 
 // Enabled reports whether u has an authenticator in force.
@@ -193,6 +212,37 @@ func Export(ctx context.Context, tx *db.Tx, k *secret.Key, u identity.UserID) (b
 		return "", fmt.Errorf("open totp secret: %w", err)
 	}
 	return base32NoPad.EncodeToString(shared), nil
+}
+
+// Shared returns u's secret in base32, whether in force or waiting to be confirmed,
+// or ErrNotStarted.
+func Shared(ctx context.Context, tx *db.Tx, k *secret.Key, u identity.UserID, now time.Time) (string, error) {
+	r, err := db.One(ctx, tx, scan, `SELECT `+columns+` FROM totp WHERE user_id = $1 AND (confirmed_at IS NOT NULL OR created_at > $2)`, u, db.At(now.Add(-Pending)))
+	if errors.Is(err, db.ErrNotFound) {
+		return "", ErrNotStarted
+	} else if err != nil {
+		return "", fmt.Errorf("find totp: %w", err)
+	}
+	shared, err := k.Open(sealLabel, r.sealed, string(u))
+	return base32NoPad.EncodeToString(shared), err
+}
+
+// UseCode is Use for a code of the app alone, UseBackup for a backup code alone.
+func UseCode(ctx context.Context, tx *db.Tx, k *secret.Key, u identity.UserID, code string, now time.Time) error {
+	if g, ok := read(code); !ok || g.passcode == "" {
+		_, err := inForce(ctx, tx, u)
+		return cmp.Or(err, ErrCode)
+	}
+	return Use(ctx, tx, k, u, code, now)
+}
+
+// UseBackup spends a backup code; see UseCode.
+func UseBackup(ctx context.Context, tx *db.Tx, k *secret.Key, u identity.UserID, code string, now time.Time) error {
+	if g, ok := read(code); !ok || g.backup == "" {
+		_, err := inForce(ctx, tx, u)
+		return cmp.Or(err, ErrCode)
+	}
+	return Use(ctx, tx, k, u, code, now)
 }
 
 // inForce returns u's confirmed row, or ErrNotStarted.
