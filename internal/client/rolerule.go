@@ -71,6 +71,18 @@ type RuleChange struct {
 //
 // Fails with db.ErrNotFound where the user has no place.
 func ApplyRules(ctx context.Context, tx *db.Tx, u identity.UserID, c ID, rules []RoleRule, a Assertion, keep bool, now time.Time) (RuleChange, error) {
+	var due []string
+	for _, r := range rules {
+		if r.Gives(a) {
+			due = append(due, r.Role)
+		}
+	}
+	return ApplyDue(ctx, tx, u, c, "", due, keep, now)
+}
+
+// ApplyDue is ApplyRules for the roles that are due by rules of another source, such
+// as an organization: it takes back what that source gave, and no other's.
+func ApplyDue(ctx context.Context, tx *db.Tx, u identity.UserID, c ID, source string, due []string, keep bool, now time.Time) (RuleChange, error) {
 	roles, err := lockRoles(ctx, tx, u, c)
 	if err != nil {
 		return RuleChange{}, err
@@ -80,23 +92,17 @@ func ApplyRules(ctx context.Context, tx *db.Tx, u identity.UserID, c ID, rules [
 		return RuleChange{}, err
 	}
 	change := RuleChange{Roles: slices.Clone(roles)}
-	var due []string
-	for _, r := range rules {
-		if r.Gives(a) {
-			due = append(due, r.Role)
-		}
-	}
 	for _, role := range due {
-		if slices.Contains(change.Roles, role) || states[role] == roleBarred {
+		if slices.Contains(change.Roles, role) || states[role].state == roleBarred {
 			continue
 		}
 		change.Roles, change.Given = append(change.Roles, role), append(change.Given, role)
-		if err := putRuleState(ctx, tx, u, c, role, roleGiven); err != nil {
+		if err := putRuleState(ctx, tx, u, c, role, ruleState{roleGiven, source}); err != nil {
 			return change, err
 		}
 	}
 	for role, state := range states {
-		if keep || state != roleGiven || slices.Contains(due, role) {
+		if keep || state != (ruleState{roleGiven, source}) || slices.Contains(due, role) {
 			continue
 		}
 		change.Dropped = append(change.Dropped, role)

@@ -15,6 +15,9 @@ const (
 	roleBarred = "barred"
 )
 
+// ruleState is what a rule did with a role, and whose: "" for the client's own.
+type ruleState struct{ state, source string }
+
 // lockRoles reads the roles of an enrolment and has whoever else changes them
 // wait until this transaction ends.
 func lockRoles(ctx context.Context, tx *db.Tx, u identity.UserID, c ID) (roles []string, err error) {
@@ -29,20 +32,26 @@ func putRoles(ctx context.Context, tx *db.Tx, u identity.UserID, c ID, roles []s
 }
 
 // ruleStates are the states of an enrolment's roles that a rule gave.
-func ruleStates(ctx context.Context, tx *db.Tx, u identity.UserID, c ID) (map[string]string, error) {
-	rows, err := db.All(ctx, tx, func(r db.Row) (row [2]string, err error) { err = r.Scan(&row[0], &row[1]); return row, err },
-		`SELECT role, state FROM rule_roles WHERE user_id = $1 AND client_id = $2`, u, c)
-	states := make(map[string]string, len(rows))
+func ruleStates(ctx context.Context, tx *db.Tx, u identity.UserID, c ID) (map[string]ruleState, error) {
+	rows, err := db.All(ctx, tx, func(r db.Row) (row [3]string, err error) { err = r.Scan(&row[0], &row[1], &row[2]); return row, err },
+		`SELECT role, state, source FROM rule_roles WHERE user_id = $1 AND client_id = $2`, u, c)
+	states := make(map[string]ruleState, len(rows))
 	for _, row := range rows {
-		states[row[0]] = row[1]
+		states[row[0]] = ruleState{row[1], row[2]}
 	}
 	return states, err
 }
 
-func putRuleState(ctx context.Context, tx *db.Tx, u identity.UserID, c ID, role, state string) error {
-	_, err := tx.Exec(ctx, `INSERT INTO rule_roles (user_id, client_id, role, state) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (user_id, client_id, role) DO UPDATE SET state = $4`, u, c, role, state)
+func putRuleState(ctx context.Context, tx *db.Tx, u identity.UserID, c ID, role string, s ruleState) error {
+	_, err := tx.Exec(ctx, `INSERT INTO rule_roles (user_id, client_id, role, state, source) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (user_id, client_id, role) DO UPDATE SET state = $4, source = $5`, u, c, role, s.state, s.source)
 	return err
+}
+
+// RuledBy are the clients in which rules of a source gave a user roles.
+func RuledBy(ctx context.Context, tx *db.Tx, u identity.UserID, source string) ([]ID, error) {
+	return db.All(ctx, tx, func(r db.Row) (c ID, err error) { err = r.Scan(&c); return c, err },
+		`SELECT DISTINCT client_id FROM rule_roles WHERE user_id = $1 AND source = $2 AND state = 'given' ORDER BY client_id`, u, source)
 }
 
 func clearRuleState(ctx context.Context, tx *db.Tx, u identity.UserID, c ID, role string) error {
@@ -55,7 +64,7 @@ func clearRuleState(ctx context.Context, tx *db.Tx, u identity.UserID, c ID, rol
 func byHand(ctx context.Context, tx *db.Tx, u identity.UserID, c ID, before, after []string) error {
 	for _, role := range before {
 		if !slices.Contains(after, role) {
-			if err := putRuleState(ctx, tx, u, c, role, roleBarred); err != nil {
+			if err := putRuleState(ctx, tx, u, c, role, ruleState{state: roleBarred}); err != nil {
 				return err
 			}
 		}

@@ -8,25 +8,28 @@ import (
 )
 
 // Standing is all that a user is judged by in a client, as it is at the moment:
-// the user, their place in the client (Enrolment is "" for none), and whether
-// they have a second factor.
+// the user, their place in the client (Enrolment is "" for none), whether they have a
+// second factor, and what their organization demands of a sign-in.
 type Standing struct {
 	User      identity.User
 	Enrolment Status
 	Roles     []string
 	Factor    bool
+	Demand    Demand
 }
 
 // StandingColumns are those of a StandingRow, of users named u, their primary
 // emails m and their enrolments e.
 const StandingColumns = `u.id, m.address, m.verified_at, u.display_name, u.given_name, u.family_name, u.status, u.password_hash,
-	e.status, e.roles, EXISTS (SELECT 1 FROM totp o WHERE o.user_id = u.id AND o.confirmed_at IS NOT NULL)`
+	e.status, e.roles, EXISTS (SELECT 1 FROM totp o WHERE o.user_id = u.id AND o.confirmed_at IS NOT NULL),
+	` + DemandColumn
 
 // StandingRow is a standing on its way from the database, alone or beside
 // other columns.
 type StandingRow struct {
 	Standing
 	verified db.Time
+	demand   string
 }
 
 // Dest is where StandingColumns are scanned to; Scanned completes the standing
@@ -34,11 +37,13 @@ type StandingRow struct {
 func (s *StandingRow) Dest() []any {
 	u := &s.User
 	return []any{&u.ID, &u.Email, &s.verified, &u.DisplayName, &u.GivenName, &u.FamilyName, &u.Status, &u.PasswordHash,
-		&s.Enrolment, db.JSON(&s.Roles), &s.Factor}
+		&s.Enrolment, db.JSON(&s.Roles), &s.Factor, &s.demand}
 }
 
 // Scanned completes a standing whose columns were scanned.
-func (s *StandingRow) Scanned() { s.User.EmailVerified = !s.verified.IsZero() }
+func (s *StandingRow) Scanned() {
+	s.User.EmailVerified, s.Demand = !s.verified.IsZero(), DemandIn(s.demand)
+}
 
 func scanStanding(r db.Row) (Standing, error) {
 	var s StandingRow

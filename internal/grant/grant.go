@@ -43,7 +43,8 @@ type Binding struct {
 // the client, the iss of the tokens that come of it, and Subject the sub that the
 // client knows the person by. Claims is the claims parameter (OpenID
 // Connect Core §5.5), or nil; Actor the act claim (RFC 8693 §4.1), or nil.
-// AuthenticatedAt is when the person last proved themselves. Of a grant with a
+// AuthenticatedAt is when the person last proved themselves, by AMR, and by the
+// provider Upstream if one vouched for them. Of a grant with a
 // code, Code is what the code is bound to, and CodeExpiresAt its end.
 type Grant struct {
 	ID              ID
@@ -57,6 +58,7 @@ type Grant struct {
 	Claims          json.RawMessage
 	AMR             []string
 	ACR             string
+	Upstream        string
 	Binding         Binding
 	Actor           json.RawMessage
 	AuthenticatedAt time.Time

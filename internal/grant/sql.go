@@ -15,7 +15,7 @@ import (
 )
 
 // Columns are those of a Row, of grants named g.
-const Columns = `g.id, g.client_id, g.user_id, g.session_id, g.issuer, g.subject, g.scope, g.resources, g.claims, g.amr, g.acr, g.binding, g.actor,
+const Columns = `g.id, g.client_id, g.user_id, g.session_id, g.issuer, g.subject, g.scope, g.resources, g.claims, g.amr, g.acr, g.upstream, g.binding, g.actor,
 	g.authenticated_at, g.code, g.code_expires_at, g.redeemed_at, g.created_at, g.expires_at`
 
 // Row is a grant on its way from the database, alone or beside other columns.
@@ -27,7 +27,7 @@ type Row struct {
 
 // Dest is where Columns are scanned to; Scanned completes the grant after that.
 func (g *Row) Dest() []any {
-	return []any{&g.ID, &g.ClientID, &g.UserID, &g.SessionID, &g.Issuer, &g.Subject, db.JSON(&g.Scope), db.JSON(&g.Resources), &g.claims, db.JSON(&g.AMR), &g.ACR,
+	return []any{&g.ID, &g.ClientID, &g.UserID, &g.SessionID, &g.Issuer, &g.Subject, db.JSON(&g.Scope), db.JSON(&g.Resources), &g.claims, db.JSON(&g.AMR), &g.ACR, &g.Upstream,
 		db.JSON(&g.Binding), &g.actor, &g.times[0], db.JSON(&g.Code), &g.times[1], &g.times[2], &g.times[3], &g.times[4]}
 }
 
@@ -58,10 +58,10 @@ func raw(s string) json.RawMessage {
 // unless something came of it. Fails with db.ErrReference for a user or client
 // that does not exist.
 func Create(ctx context.Context, tx *db.Tx, g Grant, codeHash []byte) error {
-	_, err := tx.Exec(ctx, `INSERT INTO grants (id, client_id, user_id, session_id, issuer, subject, scope, resources, claims, amr, acr, binding, actor,
+	_, err := tx.Exec(ctx, `INSERT INTO grants (id, client_id, user_id, session_id, issuer, subject, scope, resources, claims, amr, acr, upstream, binding, actor,
 		authenticated_at, code_hash, code, code_expires_at, redeemed_at, created_at, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, NULL, $18, $19)`,
-		g.ID, g.ClientID, g.UserID, g.SessionID, g.Issuer, g.Subject, db.JSON(nonNil(g.Scope)), db.JSON(nonNil(g.Resources)), string(g.Claims), db.JSON(nonNil(g.AMR)), g.ACR,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, NULL, $19, $20)`,
+		g.ID, g.ClientID, g.UserID, g.SessionID, g.Issuer, g.Subject, db.JSON(nonNil(g.Scope)), db.JSON(nonNil(g.Resources)), string(g.Claims), db.JSON(nonNil(g.AMR)), g.ACR, g.Upstream,
 		db.JSON(g.Binding), string(g.Actor), db.At(g.AuthenticatedAt), codeHash, db.JSON(g.Code), db.AtOrNull(g.CodeExpiresAt), db.At(g.CreatedAt), db.At(g.ExpiresAt))
 	if err != nil {
 		return fmt.Errorf("create grant: %w", err)

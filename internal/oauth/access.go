@@ -60,7 +60,7 @@ func (c *Core) live(ctx context.Context, tx *db.Tx, t AccessToken) (l Live, ok b
 	}
 	if t.GrantID != "" {
 		l.Grant, l.User, l.Roles = h.grant.Grant, h.standing.User, h.standing.Roles
-		ok = ok && l.Grant.Subject == t.Subject && stands(l.Client, l.Grant, h.standing.Standing) == nil
+		ok = ok && l.Grant.Subject == t.Subject && stands(l.Client, l.Grant, h.standing.Standing, c.Now()) == nil
 	}
 	return l, ok, nil
 }

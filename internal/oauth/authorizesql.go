@@ -29,13 +29,13 @@ func sightOf(ctx context.Context, tx *db.Tx, id client.ID, cookie string, now ti
 		var st client.StandingRow
 		var authenticated db.Time
 		dest := append(cl.Dest(), st.Dest()...)
-		err = r.Scan(append(dest, &s.session.ID, &s.session.UserID, db.JSON(&s.session.AMR), &s.session.Partial, &authenticated,
+		err = r.Scan(append(dest, &s.session.ID, &s.session.UserID, db.JSON(&s.session.AMR), &s.session.Partial, &s.session.Upstream, &authenticated,
 			&s.consent.UserID, db.JSON(&s.consent.Scope), db.JSON(&s.consent.Resources), db.JSON(&s.consent.Claims))...)
 		cl.Scanned()
 		st.Scanned()
 		s.client, s.standing, s.session.AuthenticatedAt = cl.Client, st.Standing, authenticated.Time
 		return s, err
-	}, `SELECT `+client.Columns+`, `+client.StandingColumns+`, s.id, s.user_id, s.amr, s.partial, s.authenticated_at, k.user_id, k.scope, k.resources, k.claims
+	}, `SELECT `+client.Columns+`, `+client.StandingColumns+`, s.id, s.user_id, s.amr, s.partial, s.upstream, s.authenticated_at, k.user_id, k.scope, k.resources, k.claims
 		FROM clients c LEFT JOIN tenants t ON t.id = c.tenant_id
 		LEFT JOIN sessions s ON s.token_hash = $2 AND s.expires_at > $3
 		LEFT JOIN users u ON u.id = s.user_id LEFT JOIN emails m ON m.user_id = u.id AND m.is_primary

@@ -92,6 +92,9 @@ func (c *Core) judge(r Request, s sight, consented bool) verdict {
 	if owed && !session.TwoFactors(s.session.AMR) {
 		return ask("a second factor is owed")
 	}
+	if !s.standing.Demand.Met(s.session.Upstream, session.TwoFactors(s.session.AMR), c.Now()) {
+		return ask("the person's organization demands another sign-in")
+	}
 	if len(r.ACREssential) > 0 && !slices.Contains(r.ACREssential, acrOf(s.session)) {
 		return no(UnmetAuthentication, "the person cannot sign in as the request demands", "acr is "+acrOf(s.session))
 	}
@@ -185,7 +188,7 @@ func (c *Core) giveCodeIn(ctx context.Context, tx *db.Tx, r Request, s sight, v 
 	err := grant.Create(ctx, tx, grant.Grant{
 		ID: grant.NewID(), ClientID: s.client.ID, UserID: s.session.UserID, SessionID: s.session.ID, Issuer: r.Issuer,
 		Subject: c.Subject(s.client, s.session.UserID), Scope: r.Scope, Resources: r.Resources, Claims: r.Claims,
-		AMR: s.session.AMR, ACR: acrOf(s.session), AuthenticatedAt: s.session.AuthenticatedAt,
+		AMR: s.session.AMR, ACR: acrOf(s.session), Upstream: s.session.Upstream, AuthenticatedAt: s.session.AuthenticatedAt,
 		Code: grant.Code{
 			RedirectURI: r.RedirectURI, RedirectURIGiven: r.RedirectURIGiven, Challenge: r.Challenge, ChallengeMethod: r.ChallengeMethod,
 			Nonce: r.Nonce, JKT: r.JKT,

@@ -170,7 +170,7 @@ func (c *Core) letIn(ctx context.Context, tx *db.Tx, a asking, hash []byte, p Pa
 		return out, nil, err
 	}
 	g := h.grant.Grant
-	if refused := stands(a.client, g, h.standing.Standing); refused != nil {
+	if refused := stands(a.client, g, h.standing.Standing, c.Now()); refused != nil {
 		_, err := grant.End(ctx, tx, g.ID)
 		return out, refused, err
 	}

@@ -246,7 +246,7 @@ func (c *Core) answer(ctx context.Context, tx *db.Tx, q question, in DeviceAnswe
 func (c *Core) deviceGrant(q question, now time.Time) grant.Grant {
 	return grant.Grant{
 		ID: grant.NewID(), ClientID: q.client.ID, UserID: q.session.UserID, Issuer: q.request.Issuer, Subject: c.Subject(q.client, q.session.UserID),
-		Scope: q.request.Scope, Resources: q.request.Resources, AMR: q.session.AMR, ACR: acrOf(q.session),
+		Scope: q.request.Scope, Resources: q.request.Resources, AMR: q.session.AMR, ACR: acrOf(q.session), Upstream: q.session.Upstream,
 		AuthenticatedAt: q.session.AuthenticatedAt, CreatedAt: now, ExpiresAt: q.expires,
 	}
 }

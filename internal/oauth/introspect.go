@@ -83,7 +83,7 @@ func (c *Core) introspectRefresh(ctx context.Context, tx *db.Tx, raw string, out
 	}
 	g, cl := h.grant.Grant, h.client.Client
 	_, err = h.family.Judge(c.Key, raw, c.Now(), graceOf(cl))
-	if err != nil || cl.ID != out.Caller.ID || stands(cl, g, h.standing.Standing) != nil {
+	if err != nil || cl.ID != out.Caller.ID || stands(cl, g, h.standing.Standing, c.Now()) != nil {
 		return nil //nolint:nilerr // a token that is not good is not active, and that is all
 	}
 	out.Active, out.IssuedAt, out.ExpiresAt = true, h.family.UsedAt, h.family.ExpiresAt

@@ -46,7 +46,7 @@ func (c *Core) redeemAs(ctx context.Context, a asking, h held, in TokenIn) (Issu
 	if err := mayRedeem(g, a.binding, in.Params); err != nil {
 		return Issued{}, err
 	}
-	if err := stands(a.client, g, h.standing.Standing); err != nil {
+	if err := stands(a.client, g, h.standing.Standing, c.Now()); err != nil {
 		return Issued{}, err
 	}
 	scope, resources, err := c.narrowed(g, Params{"resource": in.Params["resource"]}) // a code has the scope it has

@@ -49,7 +49,7 @@ func (c *Core) refreshAs(ctx context.Context, a asking, h heldFamily, in TokenIn
 	if err := sameKey(a, g.Binding); err != nil {
 		return Issued{}, err
 	}
-	if err := stands(a.client, g, h.standing.Standing); err != nil {
+	if err := stands(a.client, g, h.standing.Standing, c.Now()); err != nil {
 		return Issued{}, err
 	}
 	scope, resources, err := c.narrowed(g, in.Params)

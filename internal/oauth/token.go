@@ -125,7 +125,7 @@ func (c *Core) act(ctx context.Context, a asking, fn func(context.Context, *db.T
 }
 
 // stands judges whether the person of a grant still has a place in its client.
-func stands(cl client.Client, g grant.Grant, s client.Standing) error {
+func stands(cl client.Client, g grant.Grant, s client.Standing, now time.Time) error {
 	detail := ""
 	switch {
 	case s.User.Status != identity.Active:
@@ -134,6 +134,8 @@ func stands(cl client.Client, g grant.Grant, s client.Standing) error {
 		detail = "the enrolment is " + string(s.Enrolment)
 	case cl.Policy.SecondFactor == client.FactorRequired && !session.TwoFactors(g.AMR):
 		detail = "the client demands a second factor" // from before it did
+	case !s.Demand.Met(g.Upstream, session.TwoFactors(g.AMR), now):
+		detail = "the person's organization demands another sign-in"
 	default:
 		return nil
 	}
@@ -195,7 +197,8 @@ func (c *Core) startFamily(ctx context.Context, tx *db.Tx, cl client.Client, g g
 		return "", nil
 	}
 	return token.Issue(ctx, tx, c.Key, token.Family{
-		UserID: g.UserID, ClientID: g.ClientID, SessionID: g.SessionID, AMR: g.AMR, GrantID: string(g.ID), ExpiresAt: cl.Policy.RefreshExpiry(now),
+		UserID: g.UserID, ClientID: g.ClientID, SessionID: g.SessionID, AMR: g.AMR, Upstream: g.Upstream, GrantID: string(g.ID),
+		ExpiresAt: cl.Policy.RefreshExpiry(now),
 	}, now)
 }
 

@@ -52,7 +52,7 @@ func scanSeat(r db.Row) (s Seat, err error) {
 func Join(ctx context.Context, tx *db.Tx, id ID, u identity.UserID, role Role, now time.Time) (Membership, bool, error) {
 	mine := MembershipID(identity.NewID())
 	m, err := db.One(ctx, tx, scanMembership, `INSERT INTO memberships (id, org_id, user_id, role, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $5)
-		ON CONFLICT (org_id, user_id) DO UPDATE SET role = $4, updated_at = $5 WHERE `+rank(`memberships.role`)+` < `+rank(`$4`)+`
+		ON CONFLICT (org_id, user_id) DO UPDATE SET role = $4, base_role = `+byHand+`, updated_at = $5 WHERE `+rank(`memberships.role`)+` < `+rank(`$4`)+`
 		RETURNING id, org_id, user_id, role, created_at, updated_at`,
 		mine, id, u, role, db.At(now))
 	if errors.Is(err, db.ErrNotFound) { // there already, with that much or more
@@ -77,7 +77,7 @@ func MembershipByID(ctx context.Context, tx *db.Tx, id MembershipID) (Membership
 // SetRole gives a member another role. ErrLastOwner means that it would leave the
 // organization without an owner, db.ErrNotFound that they are no member.
 func SetRole(ctx context.Context, tx *db.Tx, id ID, u identity.UserID, role Role, now time.Time) error {
-	n, err := guarded(ctx, tx, id, `UPDATE memberships SET role = $3, updated_at = $4 WHERE org_id = $1 AND user_id = $2
+	n, err := guarded(ctx, tx, id, `UPDATE memberships SET role = $3, base_role = `+byHand+`, updated_at = $4 WHERE org_id = $1 AND user_id = $2
 		AND ($3 = 'owner' OR role <> 'owner' OR `+otherOwner+`)`, id, u, role, db.At(now))
 	return refused(ctx, tx, id, u, n, err)
 }

@@ -96,3 +96,8 @@ func one(n int64, err error) error {
 	}
 	return err
 }
+
+// Has reports whether somebody who has an address has a passkey.
+func Has(ctx context.Context, tx *db.Tx, address string) (bool, error) {
+	return db.One(ctx, tx, db.Bool, `SELECT EXISTS (SELECT 1 FROM emails e JOIN passkeys p ON p.user_id = e.user_id WHERE e.address = $1)`, address)
+}

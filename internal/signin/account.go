@@ -94,7 +94,7 @@ func (c *Core) SwitchAccount(ctx context.Context, in SwitchIn) (SignedIn, error)
 			return err
 		}
 		out.Client = p.client.Client
-		if err := mayRefresh(p.standing.Standing, p.family.Family, &out); err != nil {
+		if err := mayRefresh(p.standing.Standing, p.family.Family, &out, now); err != nil {
 			return err
 		}
 		s, err := org.SeatOf(ctx, tx, in.Account, in.UserID)

@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -16,7 +17,9 @@ import (
 	"sallyport/internal/openid"
 	"sallyport/internal/org"
 	"sallyport/internal/session"
+	"sallyport/internal/sso"
 	"sallyport/internal/token"
+	"sallyport/internal/upstream"
 )
 
 // proof is a first factor (or, with second, both) that proved right.
@@ -49,6 +52,10 @@ type proof struct {
 	placed bool
 	// rules are asked for roles.
 	rules *ruling
+	// connection is the organization's own provider that the person came by, if they
+	// did, whose rules then give the roles, for what was said.
+	connection *sso.Connection
+	said       upstream.Profile
 	// prove is the SHA-256 of the secret of an upstream account that waits for this
 	// user to sign in.
 	prove []byte
@@ -113,7 +120,9 @@ func (c *Core) admit(ctx context.Context, tx *db.Tx, p proof) (Outcome, *fault.E
 		reason = string(fault.FactorSetupRequired)
 	}
 	if reason != "" {
-		err = audit.Record(ctx, tx, now, p.visitor.event(audit.UserLoginFailed, p.user, p.client, map[string]any{"method": p.method, "reason": reason}))
+		e := p.visitor.event(audit.UserLoginFailed, p.user, p.client, map[string]any{"method": p.method, "reason": reason})
+		e.OrgID = p.org()
+		err = audit.Record(ctx, tx, now, e)
 	}
 	return out, refused, err
 }
@@ -148,6 +157,10 @@ func (c *Core) judge(ctx context.Context, tx *db.Tx, p proof, now time.Time) (Ou
 		// is nothing to be had for a request: they are in, and sign in next.
 		return Outcome{SignedIn: &SignedIn{User: p.user, Client: p.client, Roles: s.Roles, Request: p.request}}, nil, nil
 	}
+	met := s.Demand.Met(p.by(), session.TwoFactors(p.amr), now)
+	if f := p.undemanded(s, met, now); f != nil {
+		return Outcome{}, f, nil
+	}
 	if err := c.applyRules(ctx, tx, p, &s, now); err != nil {
 		return Outcome{}, nil, err
 	}
@@ -155,7 +168,7 @@ func (c *Core) judge(ctx context.Context, tx *db.Tx, p proof, now time.Time) (Ou
 	case s.Factor && !p.second:
 		ch, err := c.challenge(ctx, tx, p, now)
 		return Outcome{Challenge: ch}, nil, err
-	case !s.Factor && p.client.Policy.SecondFactor == client.FactorRequired && !session.TwoFactors(p.amr):
+	case !s.Factor && !met, !s.Factor && p.client.Policy.SecondFactor == client.FactorRequired && !session.TwoFactors(p.amr):
 		setup, err := c.setup(ctx, tx, p, now)
 		return Outcome{Setup: setup}, nil, err
 	}
@@ -167,6 +180,13 @@ func (c *Core) judge(ctx context.Context, tx *db.Tx, p proof, now time.Time) (Ou
 // registration policy allows, if the surface does.
 func (c *Core) enrol(ctx context.Context, tx *db.Tx, p proof, s *client.Standing, now time.Time) (*fault.Error, error) {
 	status := p.client.Policy.Door(s.User.Email, s.User.EmailVerified)
+	if status == "" && p.connection != nil {
+		if ok, err := org.Brings(ctx, tx, p.connection.OrgID, string(p.client.ID)); err != nil {
+			return nil, err
+		} else if ok {
+			status = client.Active
+		}
+	}
 	if status == "" || p.placed {
 		return fault.New(fault.NotEnrolled), nil
 	}
@@ -233,6 +253,9 @@ func (c *Core) startSession(ctx context.Context, tx *db.Tx, p proof, partial boo
 // applyRules gives the roles that the client's rules give for what the upstream
 // said, and records it.
 func (c *Core) applyRules(ctx context.Context, tx *db.Tx, p proof, s *client.Standing, now time.Time) error {
+	if p.connection != nil {
+		return c.applyConnection(ctx, tx, p, s, now)
+	}
 	if p.rules == nil {
 		return nil
 	}
@@ -276,7 +299,7 @@ func (c *Core) complete(ctx context.Context, tx *db.Tx, p proof, roles []string,
 		}
 		in.Refresh, err = token.Issue(ctx, tx, c.Key, token.Family{
 			UserID: p.user.ID, ClientID: p.client.ID, SessionID: id, DeviceID: p.device, AMR: p.amr,
-			Membership: in.Membership.ID, OrgRole: in.Membership.Role, ExpiresAt: p.client.Policy.RefreshExpiry(now),
+			Membership: in.Membership.ID, OrgRole: in.Membership.Role, Upstream: p.by(), ExpiresAt: p.client.Policy.RefreshExpiry(now),
 		}, now)
 		if err != nil {
 			return nil, err
@@ -286,7 +309,9 @@ func (c *Core) complete(ctx context.Context, tx *db.Tx, p proof, roles []string,
 	if err := c.linkProved(ctx, tx, p); err != nil {
 		return nil, err
 	}
-	return in, audit.Record(ctx, tx, now, p.visitor.event(audit.UserLogin, p.user, p.client, p.detail()))
+	e := p.visitor.event(audit.UserLogin, p.user, p.client, p.detail())
+	e.OrgID = cmp.Or(p.org(), in.Membership.OrgID)
+	return in, audit.Record(ctx, tx, now, e)
 }
 
 // detail is what the audit log tells of a completed sign-in.

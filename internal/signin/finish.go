@@ -6,12 +6,14 @@ import (
 	"errors"
 	"time"
 
+	"sallyport/internal/audit"
 	"sallyport/internal/client"
 	"sallyport/internal/db"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
 	"sallyport/internal/onetime"
 	"sallyport/internal/openid"
+	"sallyport/internal/org"
 	"sallyport/internal/secret"
 	"sallyport/internal/upstream"
 )
@@ -122,7 +124,7 @@ func (c *Core) answer(ctx context.Context, in UpstreamReturn) (Returned, pursued
 		if err := json.Unmarshal(s.Data, &at.data); err != nil {
 			return err
 		}
-		if at.data.Attempt.Upstream != in.Upstream || !secret.Equal(at.data.Browser, secret.Hash(in.Cookie)) {
+		if at.data.SSO != nil || at.data.Attempt.Upstream != in.Upstream || !secret.Equal(at.data.Browser, secret.Hash(in.Cookie)) {
 			return fault.New(fault.UpstreamStateInvalid)
 		}
 		at.user = s.UserID
@@ -140,13 +142,14 @@ func (c *Core) answer(ctx context.Context, in UpstreamReturn) (Returned, pursued
 	}
 	out.Profile, err = c.Broker.Finish(ctx, at.upstream, at.data.Attempt, in.Answer, upstream.Visitor{IP: in.Visitor.IP, UserAgent: in.Visitor.UserAgent})
 	if err != nil {
-		return out, at, c.refused(ctx, in, out.Client, failed(err))
+		return out, at, c.refused(ctx, in, out.Client, "", failed(err))
 	}
 	return out, at, nil
 }
 
-// refused ends an attempt whose answer was no, and tells the audit log.
-func (c *Core) refused(ctx context.Context, in UpstreamReturn, cl client.Client, err error) error {
+// refused ends an attempt whose answer was no, and tells the audit log: of the
+// provider of an organization also why, and the organization.
+func (c *Core) refused(ctx context.Context, in UpstreamReturn, cl client.Client, id org.ID, err error) error {
 	f, ok := fault.From(err)
 	if !ok || f.Code == fault.UpstreamUnreachable || f.Code == fault.UpstreamThrottled ||
 		errors.Is(err, openid.ErrInvalidGrant) || errors.Is(err, openid.ErrClient) {
@@ -156,7 +159,11 @@ func (c *Core) refused(ctx context.Context, in UpstreamReturn, cl client.Client,
 		if refused, err := c.spendState(ctx, tx, in.State); refused != nil || err != nil {
 			return refused, err
 		}
-		return f, c.turnedAway(ctx, tx, in.Visitor, cl, in.Upstream, f)
+		e := in.Visitor.attempt(audit.UserLoginFailed, identity.User{}, cl, map[string]any{"method": in.Upstream, "reason": string(f.Code)})
+		if id != "" {
+			e.OrgID, e.Detail["cause"] = id, f.Err.Error()
+		}
+		return f, audit.Record(ctx, tx, c.Now(), e)
 	})
 }
 

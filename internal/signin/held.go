@@ -61,6 +61,7 @@ func (c *Core) held(ctx context.Context, tx *db.Tx, in HeldIn) (out Held, err er
 	}
 	out.Active = st.User.Status == identity.Active && st.Enrolment == client.Active
 	if in.Session == "" {
+		out.Active = out.Active && st.Demand.Met("", false, c.Now())
 		return out, nil
 	}
 	s, err := session.ByID(ctx, tx, in.Session, c.Now())
@@ -69,6 +70,7 @@ func (c *Core) held(ctx context.Context, tx *db.Tx, in HeldIn) (out Held, err er
 		return out, nil
 	case err == nil && s.UserID == out.User.ID:
 		out.Session = s
+		out.Active = out.Active && st.Demand.Met(s.Upstream, session.TwoFactors(s.AMR), c.Now())
 	}
 	return out, err
 }

@@ -13,6 +13,7 @@ import (
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
 	"sallyport/internal/mail"
+	"sallyport/internal/sso"
 	"sallyport/internal/upstream"
 )
 
@@ -55,7 +56,13 @@ func (c *Core) addLink(ctx context.Context, tx *db.Tx, cl client.Client, u ident
 func (c *Core) tellOfLink(ctx context.Context, tx *db.Tx, cl client.Client, u identity.User, key string) error {
 	d := brand(cl, u)
 	d.Change, d.Upstream = mail.LinkAdded, key
-	if up, err := upstream.ByKey(ctx, tx, c.Key, key); err == nil {
+	if id, ok := sso.OrgOf(key); ok {
+		name, err := methodOf(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		d.Upstream = name
+	} else if up, err := upstream.ByKey(ctx, tx, c.Key, key); err == nil {
 		d.Upstream = up.Title()
 	} else if !errors.Is(err, db.ErrNotFound) {
 		return err

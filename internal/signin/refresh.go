@@ -3,6 +3,7 @@ package signin
 import (
 	"context"
 	"errors"
+	"time"
 
 	"sallyport/internal/audit"
 	"sallyport/internal/client"
@@ -71,7 +72,7 @@ func (c *Core) Refresh(ctx context.Context, in RefreshIn) (SignedIn, error) {
 			return err
 		}
 		out.Family = found.Family.ID
-		return mayRefresh(p.standing.Standing, found.Family, &out)
+		return mayRefresh(p.standing.Standing, found.Family, &out, c.Now())
 	})
 	if err != nil {
 		return SignedIn{}, err
@@ -98,7 +99,7 @@ func (c *Core) Refresh(ctx context.Context, in RefreshIn) (SignedIn, error) {
 }
 
 // mayRefresh judges whether the family's user still has a place in the client.
-func mayRefresh(s client.Standing, f token.Family, out *SignedIn) error {
+func mayRefresh(s client.Standing, f token.Family, out *SignedIn, now time.Time) error {
 	switch {
 	case s.User.Status != identity.Active, s.Enrolment == client.Suspended:
 		return fault.New(fault.EnrolmentSuspended)
@@ -108,6 +109,8 @@ func mayRefresh(s client.Standing, f token.Family, out *SignedIn) error {
 		return fault.New(fault.EnrolmentPending)
 	case out.Client.Policy.SecondFactor == client.FactorRequired && !session.TwoFactors(f.AMR):
 		// From before the client demanded a second factor: sign in anew.
+		return fault.New(fault.RefreshInvalid)
+	case !s.Demand.Met(f.Upstream, session.TwoFactors(f.AMR), now): // or the organization did
 		return fault.New(fault.RefreshInvalid)
 	}
 	out.User, out.Roles, out.AMR = s.User, s.Roles, f.AMR

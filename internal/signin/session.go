@@ -133,5 +133,6 @@ func (c *Core) resumable(ctx context.Context, tx *db.Tx, cookie string, cl clien
 		return s, false, err
 	}
 	owed := st.Factor || cl.Policy.SecondFactor == client.FactorRequired
-	return s, st.User.Status == identity.Active && st.Enrolment == client.Active && (!owed || session.TwoFactors(s.AMR)), nil
+	return s, st.User.Status == identity.Active && st.Enrolment == client.Active && (!owed || session.TwoFactors(s.AMR)) &&
+		st.Demand.Met(s.Upstream, session.TwoFactors(s.AMR), c.Now()), nil
 }

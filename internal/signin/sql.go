@@ -7,6 +7,7 @@ import (
 	"sallyport/internal/client"
 	"sallyport/internal/db"
 	"sallyport/internal/org"
+	"sallyport/internal/sso"
 	"sallyport/internal/token"
 )
 
@@ -42,4 +43,16 @@ func presentedBy(ctx context.Context, tx *db.Tx, family int64, now time.Time) (p
 		LEFT JOIN enrolments e ON e.user_id = f.user_id AND e.client_id = f.client_id
 		LEFT JOIN memberships ms ON ms.id = f.membership_id LEFT JOIN orgs o ON o.id = ms.org_id
 		WHERE f.id = $1 AND f.expires_at > $2 AND f.grant_id IS NULL`, family, db.At(now))
+}
+
+// doorFor reads a client, and where the people of a domain sign in, with one
+// statement. Fails with db.ErrNotFound for a client that does not exist.
+func doorFor(ctx context.Context, tx *db.Tx, id client.ID, domain string) (cl client.Client, to sso.Routed, err error) {
+	cl, err = db.One(ctx, tx, func(r db.Row) (client.Client, error) {
+		var c client.Row
+		err := r.Scan(append(c.Dest(), to.Dest()...)...)
+		c.Scanned()
+		return c.Client, err
+	}, `SELECT `+client.Columns+`, `+sso.RouteColumns+` FROM clients c LEFT JOIN tenants t ON t.id = c.tenant_id`+sso.RouteJoin(`$2`)+` WHERE c.id = $1`, id, domain)
+	return cl, to, err
 }

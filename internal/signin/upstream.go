@@ -9,6 +9,7 @@ import (
 	"sallyport/internal/client"
 	"sallyport/internal/db"
 	"sallyport/internal/fault"
+	"sallyport/internal/identity"
 	"sallyport/internal/limit"
 	"sallyport/internal/onetime"
 	"sallyport/internal/openid"
@@ -80,6 +81,7 @@ type attempt struct {
 	Link        session.ID       `json:"link,omitempty"`
 	Data        json.RawMessage  `json:"data,omitempty"`
 	Browser     []byte           `json:"browser"` // SHA-256 of the binding cookie
+	SSO         *ssoAttempt      `json:"sso,omitempty"`
 }
 
 // StartUpstream begins a sign-in at an upstream: it keeps what has to be known
@@ -94,6 +96,9 @@ func (c *Core) StartUpstream(ctx context.Context, in UpstreamStart) (UpstreamSta
 			s, err = c.connecting(ctx, tx, in)
 		} else {
 			err = out.application(ctx, tx, in)
+			if err == nil && !out.Client.Offers(in.Upstream) {
+				err = fault.New(fault.MethodDisabled, in.Upstream)
+			}
 		}
 		if err != nil {
 			return err
@@ -104,30 +109,38 @@ func (c *Core) StartUpstream(ctx context.Context, in UpstreamStart) (UpstreamSta
 	if err != nil {
 		return out, err
 	}
-	state, at := onetime.New(), attempt{RedirectURI: out.RedirectURI, State: in.State, Request: in.Request, Link: s.ID, Data: in.Data}
-	out.Location, at.Attempt, err = c.Broker.Begin(ctx, up, upstream.Start{
-		RedirectURI: in.Callback, State: state, LoginHint: in.LoginHint, Again: in.Again, Legacy: in.Legacy,
+	out.Cookie = in.Cookie
+	start := upstream.Start{
+		RedirectURI: in.Callback, State: onetime.New(), LoginHint: in.LoginHint, Again: in.Again, Legacy: in.Legacy,
 		Offline: out.Client.Policy.KeepUpstreamTokens,
-	})
-	if err != nil {
-		return out, failed(err)
 	}
-	if out.Cookie = in.Cookie; !cookieFormed(out.Cookie) {
+	at := attempt{RedirectURI: out.RedirectURI, State: in.State, Request: in.Request, Link: s.ID, Data: in.Data}
+	return out, c.begin(ctx, &out, up, start, at, s.UserID, in.Limits)
+}
+
+// begin asks the broker where to send the browser, and keeps the attempt. The user is
+// who wants to connect an account, or "".
+func (c *Core) begin(ctx context.Context, out *UpstreamStarted, up upstream.Upstream, start upstream.Start, at attempt, u identity.UserID, limits []limit.Rule) (err error) {
+	out.Location, at.Attempt, err = c.Broker.Begin(ctx, up, start)
+	if err != nil {
+		return failed(err)
+	}
+	if !cookieFormed(out.Cookie) {
 		out.Cookie = secret.Hex(32)
 	}
 	out.CrossSite = up.PostsBack()
 	at.Browser = secret.Hash(out.Cookie)
 	data, err := json.Marshal(at)
 	if err != nil {
-		return out, err
+		return err
 	}
-	return out, c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+	return c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
 		now := c.Now()
-		if err := takeIn(ctx, tx, now, in.Limits...); err != nil {
+		if err := takeIn(ctx, tx, now, limits...); err != nil {
 			return err
 		}
-		return onetime.Put(ctx, tx, state, onetime.Secret{
-			Purpose: onetime.UpstreamState, UserID: s.UserID, ClientID: out.Client.ID, Data: data, ExpiresAt: now.Add(UpstreamLifetime),
+		return onetime.Put(ctx, tx, start.State, onetime.Secret{
+			Purpose: onetime.UpstreamState, UserID: u, ClientID: out.Client.ID, Data: data, ExpiresAt: now.Add(UpstreamLifetime),
 		}, now)
 	})
 }
@@ -149,9 +162,6 @@ func (out *UpstreamStarted) application(ctx context.Context, tx *db.Tx, in Upstr
 			return fault.New(fault.RedirectURIInvalid)
 		}
 		out.RedirectURI = uri
-	}
-	if !cl.Offers(in.Upstream) {
-		return fault.New(fault.MethodDisabled, in.Upstream)
 	}
 	return nil
 }

@@ -53,3 +53,20 @@ func (c Connection) RolesOf(p upstream.Profile, in client.ID) (role org.Role, ro
 	}
 	return role, roles
 }
+
+// Brief is a profile without what no rule of the connection asks for.
+func (c Connection) Brief(p upstream.Profile) upstream.Profile {
+	keep := func(all []string, claim string) []string {
+		return slices.DeleteFunc(slices.Clone(all), func(v string) bool {
+			return !slices.ContainsFunc(c.Roles, func(r RoleRule) bool { return r.Claim == claim && r.Value == v })
+		})
+	}
+	brief := map[string][]string{}
+	for _, r := range c.Roles {
+		if v := keep(p.Attributes[r.Claim], r.Claim); len(v) > 0 {
+			brief[r.Claim] = v
+		}
+	}
+	p.Groups, p.Roles, p.Attributes = keep(p.Groups, GroupsClaim), nil, brief
+	return p
+}

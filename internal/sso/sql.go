@@ -5,10 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
+	"sallyport/internal/client"
 	"sallyport/internal/db"
+	"sallyport/internal/identity"
 	"sallyport/internal/org"
 	"sallyport/internal/secret"
 )
@@ -27,6 +28,7 @@ type settings struct {
 	SignOnURL     string     `json:"sign_on_url,omitempty"`
 	SignOnBinding string     `json:"sign_on_binding,omitempty"`
 	LogoutURL     string     `json:"logout_url,omitempty"`
+	LogoutBinding string     `json:"logout_binding,omitempty"`
 	MetadataURL   string     `json:"metadata_url,omitempty"`
 	Certificates  [][]byte   `json:"certificates,omitempty"`
 	IdPInitiated  bool       `json:"idp_initiated,omitempty"`
@@ -48,14 +50,14 @@ type sealed struct {
 func (c Connection) settings() settings {
 	return settings{
 		JIT: c.JIT, TrustMFA: c.TrustMFA, ClientID: c.ClientID, Scopes: c.Scopes, SignOnURL: c.SignOnURL, SignOnBinding: c.SignOnBinding,
-		LogoutURL: c.LogoutURL, MetadataURL: c.MetadataURL, Certificates: c.Certificates, IdPInitiated: c.IdPInitiated,
+		LogoutURL: c.LogoutURL, LogoutBinding: c.LogoutBinding, MetadataURL: c.MetadataURL, Certificates: c.Certificates, IdPInitiated: c.IdPInitiated,
 		SignRequests: c.SignRequests, WantEncrypted: c.WantEncrypted, NameIDFormat: c.NameIDFormat, Keys: c.Keys, Attributes: c.Attributes, Roles: c.Roles,
 	}
 }
 
 func (s settings) into(c *Connection) {
 	c.JIT, c.TrustMFA, c.ClientID, c.Scopes, c.SignOnURL, c.SignOnBinding = s.JIT, s.TrustMFA, s.ClientID, s.Scopes, s.SignOnURL, s.SignOnBinding
-	c.LogoutURL, c.MetadataURL, c.Certificates, c.IdPInitiated = s.LogoutURL, s.MetadataURL, s.Certificates, s.IdPInitiated
+	c.LogoutURL, c.LogoutBinding, c.MetadataURL, c.Certificates, c.IdPInitiated = s.LogoutURL, s.LogoutBinding, s.MetadataURL, s.Certificates, s.IdPInitiated
 	c.SignRequests, c.WantEncrypted, c.NameIDFormat, c.Keys, c.Attributes, c.Roles = s.SignRequests, s.WantEncrypted, s.NameIDFormat, s.Keys, s.Attributes, s.Roles
 }
 
@@ -186,15 +188,19 @@ type Routed struct {
 }
 
 // RouteColumns and RouteJoin read a Routed beside other columns, for the domain that
-// is the argument $n of the statement; the organization is NULL where none is found.
+// is the argument of the statement; Found tells whether there is one.
 const RouteColumns = `ro.id, ro.slug, ro.name, ro.sign_in, rk.kind, rk.provider`
 
-// RouteJoin is the part of FROM that RouteColumns are of, after "LEFT JOIN" or alone:
-// verified domain, open organization, enabled connection.
+// RouteJoin joins verified domain, organization that is open and has a name in
+// addresses, and connection that is on.
 func RouteJoin(domain string) string {
-	return strings.ReplaceAll(`(org_domains rd JOIN orgs ro ON ro.id = rd.org_id AND ro.slug IS NOT NULL AND ro.status NOT IN ('suspended', 'closed')
-		JOIN sso_connections rk ON rk.org_id = ro.id AND rk.enabled) ON rd.name = $n AND rd.verified_at IS NOT NULL`, `$n`, domain)
+	return ` LEFT JOIN org_domains rd ON rd.name = ` + domain + ` AND rd.verified_at IS NOT NULL
+		LEFT JOIN orgs ro ON ro.id = rd.org_id AND ro.slug IS NOT NULL AND ro.status NOT IN ('suspended', 'closed')
+		LEFT JOIN sso_connections rk ON rk.org_id = ro.id AND rk.enabled`
 }
+
+// Found reports whether people of the domain have somewhere to sign in.
+func (r Routed) Found() bool { return r.Kind != "" }
 
 // Dest is where RouteColumns are scanned to.
 func (r *Routed) Dest() []any {
@@ -204,6 +210,18 @@ func (r *Routed) Dest() []any {
 // Route returns where the people of a domain sign in, or db.ErrNotFound: nobody has
 // proved the domain, the organization is shut, or it has no connection that is on.
 func Route(ctx context.Context, tx *db.Tx, domain string) (Routed, error) {
-	return db.One(ctx, tx, func(from db.Row) (r Routed, err error) { err = from.Scan(r.Dest()...); return r, err },
-		`SELECT `+RouteColumns+` FROM (SELECT 1) AS always JOIN `+RouteJoin(`$1`), domain)
+	r, err := db.One(ctx, tx, func(from db.Row) (r Routed, err error) { err = from.Scan(r.Dest()...); return r, err },
+		`SELECT `+RouteColumns+` FROM (SELECT 1) AS always`+RouteJoin(`$1`), domain)
+	if err == nil && !r.Found() {
+		return Routed{}, db.ErrNotFound
+	}
+	return r, err
+}
+
+// DemandOf returns what one organization demands of a sign-in of a user, who may be
+// a member of others too: for who acts in that one.
+func DemandOf(ctx context.Context, tx *db.Tx, id org.ID, u identity.UserID) (client.Demand, error) {
+	packed, err := db.One(ctx, tx, db.Text, `SELECT COALESCE(`+client.DemandOfColumn(`$2`)+`, '') FROM users u
+		LEFT JOIN emails m ON m.user_id = u.id AND m.is_primary WHERE u.id = $1`, u, id)
+	return client.DemandIn(packed), err
 }

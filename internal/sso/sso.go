@@ -20,7 +20,9 @@ import (
 	"strings"
 	"time"
 
+	"sallyport/internal/client"
 	"sallyport/internal/org"
+	"sallyport/internal/saml"
 	"sallyport/internal/secret"
 	"sallyport/internal/upstream"
 )
@@ -61,6 +63,7 @@ type Connection struct {
 	SignOnURL     string
 	SignOnBinding string
 	LogoutURL     string
+	LogoutBinding string
 	MetadataURL   string
 	Certificates  [][]byte // DER
 	IdPInitiated  bool
@@ -76,13 +79,8 @@ type Connection struct {
 	UpdatedAt time.Time
 }
 
-// KeyPair is one that we sign SAML messages and open encrypted ones with. Key is in
-// PKCS #8 DER and never leaves; Certificate, DER, is published.
-type KeyPair struct {
-	Key         secret.Value `json:"-"`
-	Certificate []byte       `json:"certificate"`
-	CreatedAt   time.Time    `json:"created_at"`
-}
+// KeyPair is one that we sign SAML messages and open encrypted ones with.
+type KeyPair = saml.KeyPair
 
 // Attributes are the names of the claims or attributes that say who somebody is; an
 // empty one is the usual.
@@ -94,17 +92,13 @@ type Attributes struct {
 	Groups     string `json:"groups,omitempty" yaml:"groups,omitempty"`
 }
 
-// prefix marks the upstreams that are connections: no upstream of the operator's can
-// be named so.
-const prefix = "sso:"
-
 // Key is what the connection of an organization is called among upstreams, and so in
-// links, sessions and the audit log.
-func Key(id org.ID) string { return prefix + string(id) }
+// links, sessions and the audit log. No upstream of the operator's can be named so.
+func Key(id org.ID) string { return client.ConnectionPrefix + string(id) }
 
 // OrgOf returns the organization whose connection has a key; false if it is none's.
 func OrgOf(key string) (org.ID, bool) {
-	id, ok := strings.CutPrefix(key, prefix)
+	id, ok := strings.CutPrefix(key, client.ConnectionPrefix)
 	return org.ID(id), ok
 }
 
@@ -124,6 +118,11 @@ func (c Connection) Upstream() upstream.Upstream {
 	}
 	if c.Kind == SAML {
 		u.Kind = upstream.SAML
+		u.SAML = saml.Peer{
+			EntityID: c.Issuer, SignOnURL: c.SignOnURL, SignOnBinding: c.SignOnBinding, LogoutURL: c.LogoutURL, LogoutBinding: c.LogoutBinding,
+			Certificates: c.Certificates, Keys: c.Keys, SignRequests: c.SignRequests, WantEncrypted: c.WantEncrypted, Unsolicited: c.IdPInitiated,
+			NameIDFormat: c.NameIDFormat,
+		}
 	}
 	return u
 }

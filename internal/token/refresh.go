@@ -32,7 +32,7 @@ var (
 // began (RFC 8176). GrantID is the grant of the provider that the family hangs on
 // and ends with, "" for one of a sign-in. Membership is the one that the sign-in
 // acts in, with which the family ends too, or "" for none; OrgRole is its role as
-// it was then. UsedAt is the time of the last rotation, at first the same
+// it was then. Upstream is the key of the provider that proved the sign-in, if one did. UsedAt is the time of the last rotation, at first the same
 // as CreatedAt; ExpiresAt is when the current token ends, and with it the
 // family.
 type Family struct {
@@ -46,6 +46,7 @@ type Family struct {
 
 	Membership org.MembershipID
 	OrgRole    org.Role
+	Upstream   string
 
 	CreatedAt time.Time
 	UsedAt    time.Time
