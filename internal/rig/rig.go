@@ -98,7 +98,7 @@ func New(t testing.TB, d *db.DB) *Rig {
 		Sink:      mailtest.New(t, mailtest.Options{}),
 	}
 	r.Tokens = token.NewCache(r.Keys, 1000)
-	r.Broker = upstream.NewBroker(upstream.Options{Now: r.Now, Timeout: brokerTimeout})
+	r.Broker = upstream.NewBroker(upstream.Options{Now: r.Now, Timeout: brokerTimeout, Allow: []netip.Prefix{loopback}})
 	t.Cleanup(r.Broker.Close)
 	r.SignIn = &signin.Core{DB: d, Now: r.Now, Key: key, Passwords: r.Passwords, Broker: r.Broker}
 	r.Documents = outbound.NewDocuments(outbound.Options{Allow: []netip.Prefix{loopback}}, r.Now)

@@ -139,7 +139,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		Client: outbound.Client(outbound.Options{Allow: s.cfg.OutboundAllow, Timeout: logout.Timeout}),
 	}
 	s.documents = outbound.NewDocuments(outbound.Options{Allow: s.cfg.OutboundAllow}, s.now)
-	s.broker = upstream.NewBroker(upstream.Options{Now: s.now})
+	s.broker = upstream.NewBroker(upstream.Options{Now: s.now, Allow: s.cfg.OutboundAllow})
 	s.settings = &settings{db: s.db}
 	if err := s.settings.load(ctx); err != nil {
 		return nil, err

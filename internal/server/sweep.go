@@ -62,6 +62,7 @@ var sweeps = []sweep{
 	{"grants", grant.Sweep},
 	{"API keys", before(keysKept, apikey.Sweep)},
 	{"upstream tokens", upstream.SweepKept},
+	{"upstream answers", upstream.SweepSpent},
 	{"client documents", before(documentsKept, client.SweepDocuments)},
 	{"former slugs", org.SweepSlugs},
 	{"limits", limit.Sweep},

@@ -143,3 +143,23 @@ func SweepKept(ctx context.Context, tx *db.Tx, now time.Time, n int) (int64, err
 	return tx.Exec(ctx, `DELETE FROM kept_tokens WHERE (client_id, user_id, upstream) IN (
 		SELECT client_id, user_id, upstream FROM kept_tokens WHERE ends_at <= $1 ORDER BY ends_at LIMIT $2)`, db.At(now), n)
 }
+
+// SpendOnce takes an answer of an upstream, and reports false if it was taken before.
+// One that need not be remembered is taken as often as it comes.
+func SpendOnce(ctx context.Context, tx *db.Tx, upstream string, o Once) (bool, error) {
+	if o.ID == "" {
+		return true, nil
+	}
+	n, err := tx.Exec(ctx, `INSERT INTO spent_answers (upstream, answer, expires_at) VALUES ($1, $2, $3) ON CONFLICT (upstream, answer) DO NOTHING`,
+		upstream, secret.Hash(o.ID), db.At(o.Until))
+	if err != nil {
+		return false, fmt.Errorf("spend answer: %w", err)
+	}
+	return n == 1, nil
+}
+
+// SweepSpent forgets up to n answers that have expired, and reports how many.
+func SweepSpent(ctx context.Context, tx *db.Tx, now time.Time, n int) (int64, error) {
+	return tx.Exec(ctx, `DELETE FROM spent_answers WHERE (upstream, answer) IN (
+		SELECT upstream, answer FROM spent_answers WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)`, db.At(now), n)
+}

@@ -35,6 +35,16 @@ ALTER TABLE grants ADD COLUMN upstream TEXT NOT NULL DEFAULT '';
 CREATE INDEX links_upstream ON links (upstream);
 CREATE INDEX sessions_upstream ON sessions (upstream) WHERE upstream <> '';
 
+-- Answers of upstreams that are taken once and could come again: assertions by their
+-- ID, hashed, until they have expired.
+CREATE TABLE spent_answers (
+  upstream   TEXT NOT NULL,
+  answer     BYTEA NOT NULL,
+  expires_at BIGINT NOT NULL,
+  PRIMARY KEY (upstream, answer)
+);
+CREATE INDEX spent_answers_expires ON spent_answers (expires_at);
+
 -- The organization that an entry is about.
 ALTER TABLE audit ADD COLUMN org_id TEXT NOT NULL DEFAULT '';
 CREATE INDEX audit_org ON audit (org_id, id) WHERE org_id <> '';

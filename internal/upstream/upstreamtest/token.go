@@ -11,6 +11,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"maps"
 	"math/big"
 	"net/http"
 	"strings"
@@ -88,6 +89,7 @@ func (f *Fake) profile(p Person) map[string]any {
 		delete(c, "email_verified")
 		c["tid"], c["oid"], c["sub"] = p.TenantID, "00000000-0000-0000-66f3-"+p.ID, "pairwise-"+p.ID
 	}
+	maps.Copy(c, p.Claims)
 	return c
 }
 

@@ -32,6 +32,8 @@ type Person struct {
 	Impersonator  string    // WorkOS: who really signs in
 	AuthTime      time.Time // OpenID Connect: when they proved themselves; zero says nothing
 	Session       string    // OpenID Connect: sid
+
+	Claims map[string]any // and whatever else it is to say, or to say otherwise
 }
 
 // Jane is somebody to sign in with where nobody in particular is needed.
