@@ -38,6 +38,16 @@ func CreateToOrg(ctx context.Context, tx *db.Tx, k *secret.Key, in Invite, now t
 	return in, raw, nil
 }
 
+// Renew gives a pending invitation to an organization, also one that has expired,
+// another secret and another end, and returns both; the secret of before is void.
+// db.ErrNotFound if it is not pending.
+func Renew(ctx context.Context, tx *db.Tx, k *secret.Key, id string, until, now time.Time) (Invite, string, error) {
+	raw := secret.Hex(tokenBytes)
+	i, err := db.One(ctx, tx, scan(now), `UPDATE invites SET code_hash = $2, expires_at = $3, shown = FALSE WHERE id = $1 AND status = 'pending' AND org_id IS NOT NULL
+		RETURNING `+columns, id, codeHash(k, raw), db.At(until))
+	return i, raw, err
+}
+
 // ByToken returns the pending invitation to an organization that has the secret, or
 // db.ErrNotFound.
 func ByToken(ctx context.Context, tx *db.Tx, k *secret.Key, raw string, now time.Time) (Invite, error) {

@@ -16,7 +16,6 @@ import (
 	"sallyport/internal/limit"
 	"sallyport/internal/mail"
 	"sallyport/internal/org"
-	"sallyport/internal/wire"
 )
 
 // AccountInviteLifetime is how long an invitation to an account is good for
@@ -44,42 +43,48 @@ func (c *Core) InviteToAccount(ctx context.Context, who Caller, in InviteAccount
 	if err != nil {
 		return out, &fault.Error{Code: fault.EmailInvalid, Field: "email", Err: err}
 	}
-	rules := append([]limit.Rule{{Name: "self.invite", Key: string(who.UserID), N: 50, Per: time.Hour}}, in.Limits...)
-	err = c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
-		me, s, err := seatAs(ctx, tx, who, in.Account, org.Admin)
-		if err != nil {
-			return err
-		}
-		if err := mayGive(s, in.Role); err != nil {
-			return err
-		}
-		if err := takeAll(ctx, tx, c.Now(), rules); err != nil {
-			return err
-		}
-		cl, err := client.ByID(ctx, tx, in.ClientID)
-		if errors.Is(err, db.ErrNotFound) || err == nil && !cl.Active {
-			return fault.New(fault.ClientUnknown)
-		} else if err != nil {
-			return err
-		}
-		if err := noMember(ctx, tx, in.Account, email); err != nil {
-			return err
-		}
-		made, raw, err := invite.CreateToOrg(ctx, tx, c.Key, invite.Invite{
-			OrgID: in.Account, OrgRole: in.Role, ClientID: cl.ID, Email: email, InvitedBy: "user:" + string(me.ID), ExpiresAt: c.Now().Add(AccountInviteLifetime),
-		}, c.Now())
-		if errors.Is(err, invite.ErrPending) {
-			return fault.New(fault.InvitePending)
-		} else if err != nil {
-			return err
-		}
-		out = made
-		if err := c.mailAccountInvite(ctx, tx, cl, s.Org, me, out, wire.WithQuery(cmp.Or(cl.Policy.Links.Invite, in.Page), "token", raw)); err != nil {
-			return err
-		}
-		return c.in(ctx, tx, who, audit.InviteCreated, in.Account, cl, identity.User{}, map[string]any{"invite_id": made.ID, "email": email, "role": string(in.Role)})
+	in.Email = email
+	err = c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+		out, err = c.inviteToAccount(ctx, tx, who, in)
+		return err
 	})
 	return out, err
+}
+
+// inviteToAccount is InviteToAccount in a transaction, for an address in its normal form.
+func (c *Core) inviteToAccount(ctx context.Context, tx *db.Tx, who Caller, in InviteAccountIn) (invite.Invite, error) {
+	me, s, err := seatAs(ctx, tx, who, in.Account, org.Admin)
+	if err == nil {
+		err = mayGive(s, in.Role)
+	}
+	if err != nil {
+		return invite.Invite{}, err
+	}
+	rules := append([]limit.Rule{{Name: "self.invite", Key: string(who.UserID), N: 50, Per: time.Hour}}, in.Limits...)
+	if err := takeAll(ctx, tx, c.Now(), rules); err != nil {
+		return invite.Invite{}, err
+	}
+	cl, err := client.ByID(ctx, tx, in.ClientID)
+	if errors.Is(err, db.ErrNotFound) || err == nil && !cl.Active {
+		return invite.Invite{}, fault.New(fault.ClientUnknown)
+	} else if err != nil {
+		return invite.Invite{}, err
+	}
+	if err := noMember(ctx, tx, in.Account, in.Email); err != nil {
+		return invite.Invite{}, err
+	}
+	made, raw, err := invite.CreateToOrg(ctx, tx, c.Key, invite.Invite{
+		OrgID: in.Account, OrgRole: in.Role, ClientID: cl.ID, Email: in.Email, InvitedBy: "user:" + string(me.ID), ExpiresAt: c.Now().Add(AccountInviteLifetime),
+	}, c.Now())
+	if errors.Is(err, invite.ErrPending) {
+		return invite.Invite{}, fault.New(fault.InvitePending)
+	} else if err != nil {
+		return invite.Invite{}, err
+	}
+	if err := c.mailAccountInvite(ctx, tx, cl, s.Org, me, made, c.invitePage(cl, in.Page, raw)); err != nil {
+		return invite.Invite{}, err
+	}
+	return made, c.in(ctx, tx, who, audit.InviteCreated, in.Account, cl, identity.User{}, map[string]any{"invite_id": made.ID, "email": in.Email, "role": string(in.Role)})
 }
 
 func (c *Core) mailAccountInvite(ctx context.Context, tx *db.Tx, cl client.Client, o org.Org, by identity.User, i invite.Invite, link string) error {
@@ -151,11 +156,16 @@ func (c *Core) RevokeAccountInvite(ctx context.Context, who Caller, id string) e
 		} else if err != nil {
 			return err
 		}
-		if err := invite.Revoke(ctx, tx, id); errors.Is(err, invite.ErrAccepted) {
-			return fault.New(fault.InviteSpent)
-		} else if err != nil || i.Status == invite.Revoked {
-			return err
-		}
-		return c.in(ctx, tx, who, audit.InviteRevoked, i.OrgID, client.Client{ID: i.ClientID}, identity.User{}, map[string]any{"invite_id": id, "email": i.Email})
+		return c.revoke(ctx, tx, who, i)
 	})
+}
+
+// revoke ends an invitation, once.
+func (c *Core) revoke(ctx context.Context, tx *db.Tx, who Caller, i invite.Invite) error {
+	if err := invite.Revoke(ctx, tx, i.ID); errors.Is(err, invite.ErrAccepted) {
+		return fault.New(fault.InviteSpent)
+	} else if err != nil || i.Status == invite.Revoked {
+		return err
+	}
+	return c.in(ctx, tx, who, audit.InviteRevoked, i.OrgID, client.Client{ID: i.ClientID}, identity.User{}, map[string]any{"invite_id": i.ID, "email": i.Email})
 }

@@ -26,6 +26,7 @@ const MaxAccountName = 100
 type AccountChange struct {
 	Name    *string
 	Picture *string // an https URL, or ""
+	Slug    *string // its owners' affair: members come in by it
 }
 
 func (ch AccountChange) apply(o *org.Org) (fields []string, err error) {
@@ -41,6 +42,12 @@ func (ch AccountChange) apply(o *org.Org) (fields []string, err error) {
 			return nil, &fault.Error{Code: fault.FieldInvalid, Field: "avatar_url"}
 		}
 		o.Picture, fields = *ch.Picture, append(fields, "avatar_url")
+	}
+	if ch.Slug != nil && *ch.Slug != o.Slug {
+		if o.Slug, err = checkSlug(*ch.Slug); err != nil {
+			return nil, err
+		}
+		fields = append(fields, "slug")
 	}
 	return fields, nil
 }
@@ -117,7 +124,12 @@ func (c *Core) UpdateAccount(ctx context.Context, who Caller, id org.ID, ch Acco
 		if err != nil || fields == nil {
 			return err
 		}
-		if err := org.Update(ctx, tx, o, c.Now()); err != nil {
+		if s.Role != org.Owner && o.Slug != s.Org.Slug {
+			return fault.New(fault.Forbidden)
+		}
+		if err := org.Update(ctx, tx, o, c.Now()); errors.Is(err, org.ErrSlugTaken) {
+			return fault.New(fault.SlugTaken)
+		} else if err != nil {
 			return err
 		}
 		if o, err = org.ByID(ctx, tx, id); err != nil {
