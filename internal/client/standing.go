@@ -21,7 +21,8 @@ type Standing struct {
 // StandingColumns are those of a StandingRow, of users named u, their primary
 // emails m and their enrolments e.
 const StandingColumns = `u.id, m.address, m.verified_at, u.display_name, u.given_name, u.family_name, u.status, u.password_hash,
-	e.status, e.roles, EXISTS (SELECT 1 FROM totp o WHERE o.user_id = u.id AND o.confirmed_at IS NOT NULL),
+	e.status, e.roles, EXISTS (SELECT 1 FROM totp o WHERE o.user_id = u.id AND o.confirmed_at IS NOT NULL)
+		OR EXISTS (SELECT 1 FROM mailed_factors f WHERE f.user_id = u.id AND f.chosen),
 	` + DemandColumn
 
 // StandingRow is a standing on its way from the database, alone or beside

@@ -21,12 +21,18 @@ const (
 	EnrolmentPending    Code = "enrolment_pending"     // waits for approval
 	EnrolmentSuspended  Code = "enrolment_suspended"   // the enrolment, or the user everywhere, is suspended; Params[0]: the status of the user
 	FactorSetupRequired Code = "factor_setup_required" // the client demands a second factor that the user has not got
-	ChallengeInvalid    Code = "challenge_invalid"     // unknown, expired or consumed challenge
-	CodeInvalid         Code = "code_invalid"          // wrong or already used one-time code
+	ChallengeInvalid    Code = "challenge_invalid"     // unknown, expired or consumed challenge; Params[0]: TriesSpent
+	CodeInvalid         Code = "code_invalid"          // wrong or already used one-time code; Params[0]: CodeGone
 	CodeAttempts        Code = "code_attempts"         // too many wrong one-time codes
 	RateLimited         Code = "rate_limited"          // RetryAfter says when to come back
 	Busy                Code = "busy"                  // the password pool is full; RetryAfter
 	Unavailable         Code = "unavailable"           // the database cannot be reached or written; RetryAfter
+)
+
+// What a surface whose contract tells them apart may say beyond the code.
+const (
+	TriesSpent = "tries" // it was answered wrongly too often
+	CodeGone   = "gone"  // none was mailed, or it has expired
 )
 
 // Sign-in by an upstream. Err is the upstream's failure, for the log and for a

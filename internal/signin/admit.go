@@ -164,8 +164,12 @@ func (c *Core) judge(ctx context.Context, tx *db.Tx, p proof, now time.Time) (Ou
 	if err := c.applyRules(ctx, tx, p, &s, now); err != nil {
 		return Outcome{}, nil, err
 	}
+	trusted, err := c.trusts(ctx, tx, p, s, met, now)
+	if err != nil {
+		return Outcome{}, nil, err
+	}
 	switch {
-	case s.Factor && !p.second:
+	case s.Factor && !p.second && trusted == nil:
 		ch, err := c.challenge(ctx, tx, p, now)
 		return Outcome{Challenge: ch}, nil, err
 	case !s.Factor && !met, !s.Factor && p.client.Policy.SecondFactor == client.FactorRequired && !session.TwoFactors(p.amr):
@@ -173,6 +177,9 @@ func (c *Core) judge(ctx context.Context, tx *db.Tx, p proof, now time.Time) (Ou
 		return Outcome{Setup: setup}, nil, err
 	}
 	in, err := c.complete(ctx, tx, p, s.Roles, now)
+	if err == nil {
+		in.Trusted = trusted
+	}
 	return Outcome{SignedIn: in}, nil, err
 }
 
@@ -215,12 +222,22 @@ func (c *Core) challenge(ctx context.Context, tx *db.Tx, p proof, now time.Time)
 		return nil, err
 	}
 	raw, err := onetime.Create(ctx, tx, onetime.Secret{
-		Purpose: onetime.Challenge, UserID: p.user.ID, ClientID: p.client.ID, Data: data, ExpiresAt: now.Add(ChallengeLifetime),
+		Purpose: onetime.Challenge, UserID: p.user.ID, ClientID: p.client.ID, Data: data,
+		ExpiresAt: now.Add(cmp.Or(p.visitor.Manner.Challenge, ChallengeLifetime)),
 	}, now)
 	if err != nil {
 		return nil, fmt.Errorf("store challenge: %w", err)
 	}
-	return &Challenge{Secret: raw, UserID: p.user.ID, ClientID: p.client.ID, AMR: p.amr, DeviceID: p.device, IssuedAt: now}, nil
+	ways, err := waysOf(ctx, tx, p.user.ID, p.amr)
+	if err != nil {
+		return nil, err
+	}
+	if !ways.App && !p.visitor.Manner.AsksForCodes {
+		if err := c.mailCode(ctx, tx, p.client, p.user, raw, now); err != nil {
+			return nil, err
+		}
+	}
+	return &Challenge{Secret: raw, Ways: ways, UserID: p.user.ID, ClientID: p.client.ID, AMR: p.amr, DeviceID: p.device, IssuedAt: now}, nil
 }
 
 // setup starts a partial session, which only opens the account pages.
@@ -232,10 +249,10 @@ func (c *Core) setup(ctx context.Context, tx *db.Tx, p proof, now time.Time) (*S
 	return &Setup{Session: cookie}, err
 }
 
-func (c *Core) startSession(ctx context.Context, tx *db.Tx, p proof, partial bool, now time.Time) (session.ID, string, error) {
+func (c *Core) startSession(ctx context.Context, tx *db.Tx, p proof, partial bool, now time.Time) (session.Session, string, error) {
 	s := session.Session{
 		UserID: p.user.ID, AMR: p.amr, Partial: partial, IP: p.visitor.IP, UserAgent: p.visitor.UserAgent,
-		AuthenticatedAt: p.authenticated(now), CreatedAt: now, ExpiresAt: now.Add(SessionLifetime),
+		AuthenticatedAt: p.authenticated(now), CreatedAt: now, ExpiresAt: now.Add(cmp.Or(p.visitor.Manner.Session, SessionLifetime)),
 	}
 	if p.upstream != nil {
 		s.Upstream, s.UpstreamSession = p.upstream.Key, p.upstream.Session
@@ -247,7 +264,7 @@ func (c *Core) startSession(ctx context.Context, tx *db.Tx, p proof, partial boo
 	if p.sessionFor > 0 {
 		cookie = ""
 	}
-	return s.ID, cookie, err
+	return s, cookie, err
 }
 
 // applyRules gives the roles that the client's rules give for what the upstream
@@ -288,12 +305,13 @@ func (c *Core) complete(ctx context.Context, tx *db.Tx, p proof, roles []string,
 	case p.existing != nil:
 		id, in.AuthenticatedAt = p.existing.ID, p.existing.AuthenticatedAt
 	case !p.sessionless || p.sessionFor > 0:
-		if id, in.Session, err = c.startSession(ctx, tx, p, false, now); err != nil {
+		if in.Started, in.Session, err = c.startSession(ctx, tx, p, false, now); err != nil {
 			return nil, err
 		}
+		id = in.Started.ID
 	}
 	in.SessionID = id
-	if p.request == "" && p.sessionFor == 0 {
+	if p.request == "" && p.sessionFor == 0 && p.visitor.Manner.Session == 0 {
 		if in.Membership, err = p.acting(ctx, tx); err != nil {
 			return nil, err
 		}

@@ -203,6 +203,9 @@ func (c *Core) reset(ctx context.Context, tx *db.Tx, in ResetIn, hash string) (*
 	if err != nil {
 		return nil, err
 	}
+	if err := c.barMailed(ctx, tx, u.ID); err != nil {
+		return nil, err
+	}
 	if first {
 		err = c.evictAll(ctx, tx, u, in.Visitor)
 	} else {

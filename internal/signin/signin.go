@@ -81,12 +81,23 @@ type Core struct {
 
 // Visitor is what is known of the one who asks. Base is the absolute URL of
 // the mount the request came by, without a trailing slash: links in mails stay
-// on it.
+// on it. Trusted is the cookie of a browser that is trusted with a second factor.
 type Visitor struct {
 	IP        string
 	UserAgent string
 	RequestID string
 	Base      string
+	Trusted   string
+	Manner    Manner
+}
+
+// Manner is what a surface has otherwise than others in every way in; the zero value
+// is none of it. With a Session of its own life a sign-in gives a cookie and no refresh
+// tokens. AsksForCodes says that people there ask for a mailed code themselves.
+type Manner struct {
+	Session      time.Duration
+	Challenge    time.Duration // how long the second factor may take
+	AsksForCodes bool
 }
 
 // SignedIn is a completed sign-in. Refresh is the refresh token; Session is
@@ -106,16 +117,28 @@ type SignedIn struct {
 	// tokens of one that acts in an account name: SwitchAccount asks for it.
 	Membership org.Membership
 	Family     int64
-	// SessionID is the session's public id, "" if none was started.
+	// SessionID is the session's public id, "" if none was started; Started is the
+	// session, if this sign-in started it.
 	SessionID session.ID
+	Started   session.Session
+	// Trusted is the next cookie of a browser that is trusted with the second factor.
+	Trusted *Trusted
 	// AuthenticatedAt is when the person proved themselves; zero after a
 	// refresh, which proves nothing.
 	AuthenticatedAt time.Time
 }
 
+// Trusted is a cookie for a browser, and how long it is good for.
+type Trusted struct {
+	Cookie string
+	Life   time.Duration
+}
+
 // Challenge is a sign-in that still owes a second factor. Secret is single-use
-// and lives ChallengeLifetime; the surface wraps it as its wire demands.
+// and lives ChallengeLifetime; the surface wraps it as its wire demands. Ways are
+// what the person can show.
 type Challenge struct {
+	Ways     Ways
 	Secret   string
 	UserID   identity.UserID
 	ClientID client.ID

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"slices"
 
 	"sallyport/internal/client"
 	"sallyport/internal/db"
@@ -12,7 +11,9 @@ import (
 	"sallyport/internal/identity"
 	"sallyport/internal/limit"
 	"sallyport/internal/onetime"
+	"sallyport/internal/openid"
 	"sallyport/internal/org"
+	"sallyport/internal/saml"
 	"sallyport/internal/secret"
 	"sallyport/internal/sso"
 	"sallyport/internal/upstream"
@@ -28,8 +29,9 @@ type SSOStart struct {
 	Nowhere     bool
 	State       string
 	Request     string // the one that the sign-in is for, of the client ClientID
-	Callback    string // the absolute URL that an OpenID provider is to send the browser back to
-	ACS         string // and the one that a SAML provider is to have it post to
+	// Callback is the absolute URL that an OpenID provider is to send the browser back
+	// to. Where a SAML provider does is the mount's to say (saml.PartyAt).
+	Callback    string
 	Cookie      string // the binding cookie that the browser has, or ""
 	Data        json.RawMessage
 	LoginHint   string
@@ -92,7 +94,7 @@ func (c *Core) StartSSO(ctx context.Context, in SSOStart) (SSOStarted, error) {
 	}
 	start := upstream.Start{RedirectURI: in.Callback, State: onetime.New(), LoginHint: in.LoginHint, Again: in.Again}
 	if k.conn.Kind == sso.SAML {
-		start.RedirectURI = in.ACS
+		start.Party = saml.PartyAt(in.Visitor.Base, string(k.org.ID))
 	}
 	at := attempt{RedirectURI: out.RedirectURI, State: in.State, Request: in.Request, Data: in.Data,
 		SSO: &ssoAttempt{Org: k.org.ID, Revision: k.conn.Revision, Deferred: in.Deferred, Unbound: in.Unbound, Test: in.Test}}
@@ -111,15 +113,11 @@ func (c *Core) connection(ctx context.Context, tx *db.Tx, in SSOStart) (k connec
 	if in.Test && k.org.Open() {
 		return k, nil
 	}
-	domains, err := org.Domains(ctx, tx, k.org.ID)
-	if err != nil {
-		return k, err
-	}
-	proved := slices.ContainsFunc(domains, func(d org.Domain) bool { return !d.VerifiedAt.IsZero() })
-	if !k.org.Open() || !k.conn.Enabled || !proved {
+	domains, err := provedBy(ctx, tx, k.org.ID)
+	if err == nil && (!k.org.Open() || !k.conn.Enabled || len(domains) == 0) {
 		return connected{}, fault.New(fault.SSODisabled)
 	}
-	return k, nil
+	return k, err
 }
 
 // SSOReturn is what a browser came back with from an organization's provider: which
@@ -135,7 +133,7 @@ type SSOReturn struct {
 // SSOReturned is how a sign-in at an organization's provider ended. What is the
 // attempt's (Client to Data, Org, Deferred, Test) is set beside a fault too, as soon as
 // the state was a good one. Handle is for CompleteSSO, of an attempt that is Deferred;
-// of a Test nothing is set but Profile.
+// of a Test nothing is set but the Profile as the provider gave it.
 type SSOReturned struct {
 	Returned
 	Org      org.Org
@@ -160,7 +158,7 @@ func (c *Core) FinishSSO(ctx context.Context, in SSOReturn) (SSOReturned, error)
 	}
 	err = c.again(func() error {
 		return c.write(ctx, func(ctx context.Context, tx *db.Tx) (*fault.Error, error) {
-			if refused, err := c.spendState(ctx, tx, in.State); refused != nil || err != nil {
+			if refused, err := c.spendAnswer(ctx, tx, in.State, out.Profile); refused != nil || err != nil {
 				return refused, err
 			}
 			out.Outcome, out.Handle = Outcome{}, ""
@@ -196,8 +194,23 @@ func (c *Core) ssoAnswer(ctx context.Context, in SSOReturn) (out SSOReturned, at
 		}
 		return out, at, k, err
 	}
-	out.Profile = k.conn.Read(out.Profile)
+	if !out.Test {
+		out.Profile = k.conn.Read(out.Profile)
+	}
 	return out, at, k, nil
+}
+
+// spendAnswer ends the attempt, and takes an answer that could come again, such as an
+// assertion, so that it does not.
+func (c *Core) spendAnswer(ctx context.Context, tx *db.Tx, state string, p upstream.Profile) (*fault.Error, error) {
+	if refused, err := c.spendState(ctx, tx, state); refused != nil || err != nil || p.Once.ID == "" {
+		return refused, err
+	}
+	first, err := upstream.SpendOnce(ctx, tx, p.Upstream, p.Once)
+	if err == nil && !first {
+		return &fault.Error{Code: fault.UpstreamFailed, Err: openid.Fail(openid.ErrLies, "the answer was taken before")}, nil
+	}
+	return nil, err
 }
 
 // ssoAttempted reads the attempt of a state, if it is this browser's and one at an
@@ -238,22 +251,41 @@ func (c *Core) still(ctx context.Context, tx *db.Tx, at ssoAttempt) (k connected
 	return k, nil
 }
 
-// tested ends a test; why is what was wrong with the answer, if anything.
+// tested ends a test and keeps what came of it, for the connection's administrator;
+// why is what was wrong with the answer, if anything. Its fault is the one that a
+// sign-in would have met.
 func (c *Core) tested(ctx context.Context, in SSOReturn, out SSOReturned, k connected, why error) error {
 	f, expected := fault.From(why)
-	if why != nil && !expected {
+	if why != nil && !expected || k.conn.OrgID == "" {
 		return why
 	}
 	return c.write(ctx, func(ctx context.Context, tx *db.Tx) (*fault.Error, error) {
-		if refused, err := c.spendState(ctx, tx, in.State); refused != nil || err != nil {
+		if refused, err := c.spendAnswer(ctx, tx, in.State, out.Profile); refused != nil || err != nil {
 			return refused, err
 		}
-		if why != nil || k.conn.OrgID == "" {
-			return f, nil
+		domains, err := provedBy(ctx, tx, k.org.ID)
+		if err != nil {
+			return nil, err
 		}
-		_, _, f, err := c.relateSSO(ctx, tx, &out.Profile, k)
-		return f, err
+		if err := sso.PutTest(ctx, tx, sso.JudgeTest(k.org, k.conn, domains, out.Profile, why, c.Now())); err != nil || f != nil {
+			return f, err
+		}
+		p := k.conn.Read(out.Profile)
+		_, _, refused, err := c.relateSSO(ctx, tx, &p, k)
+		return refused, err
 	})
+}
+
+// provedBy are the domains that an organization has proved.
+func provedBy(ctx context.Context, tx *db.Tx, id org.ID) ([]string, error) {
+	all, err := org.Domains(ctx, tx, id)
+	var names []string
+	for _, d := range all {
+		if !d.VerifiedAt.IsZero() {
+			names = append(names, d.Name)
+		}
+	}
+	return names, err
 }
 
 // methodOf is what a sign-in by a connection is called to people, and in mails.

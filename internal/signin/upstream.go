@@ -13,6 +13,7 @@ import (
 	"sallyport/internal/limit"
 	"sallyport/internal/onetime"
 	"sallyport/internal/openid"
+	"sallyport/internal/saml"
 	"sallyport/internal/secret"
 	"sallyport/internal/session"
 	"sallyport/internal/upstream"
@@ -61,13 +62,15 @@ type UpstreamStart struct {
 
 // UpstreamStarted says where to send the browser. Client and RedirectURI are set
 // as far as they are known beside a fault too: without a RedirectURI nobody is to
-// be sent anywhere. Cookie is the binding cookie to set, for UpstreamLifetime;
+// be sent anywhere. Form, if not nil, is what the browser is to post instead of going to
+// Location. Cookie is the binding cookie to set, for UpstreamLifetime;
 // CrossSite says that the upstream will post back from its own page, so that the
 // cookie must be SameSite=None.
 type UpstreamStarted struct {
 	Client      client.Client
 	RedirectURI string
 	Location    string
+	Form        *saml.Form
 	Cookie      string
 	CrossSite   bool
 }
@@ -125,6 +128,7 @@ func (c *Core) begin(ctx context.Context, out *UpstreamStarted, up upstream.Upst
 	if err != nil {
 		return failed(err)
 	}
+	out.Form = at.Attempt.Form
 	if !cookieFormed(out.Cookie) {
 		out.Cookie = secret.Hex(32)
 	}
