@@ -31,11 +31,11 @@ type SSOStart struct {
 	Request     string // the one that the sign-in is for, of the client ClientID
 	// Callback is the absolute URL that an OpenID provider is to send the browser back
 	// to. Where a SAML provider does is the mount's to say (saml.PartyAt).
-	Callback    string
-	Cookie      string // the binding cookie that the browser has, or ""
-	Data        json.RawMessage
-	LoginHint   string
-	Again       bool
+	Callback  string
+	Cookie    string // the binding cookie that the browser has, or ""
+	Data      json.RawMessage
+	LoginHint string
+	Again     bool
 	// Deferred has FinishSSO keep who it is behind a handle, for CompleteSSO. Unbound
 	// is for applications that have no cookies: the handle is all there is to tell
 	// one browser from another.

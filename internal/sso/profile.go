@@ -49,6 +49,9 @@ func (c Connection) Read(p upstream.Profile) upstream.Profile {
 		p.Email, p.EmailVerified = address(first("preferred_username", []string{"upn"})), true
 	}
 	p.EmailTrusted = p.Email != "" && p.EmailVerified
+	if c.Provider == Google {
+		p.Organization = strings.ToLower(first("hd", nil))
+	}
 	if a.GivenName != "" || p.GivenName == "" && c.Kind == SAML {
 		p.GivenName = cmp.Or(first(a.GivenName, usual.given), p.GivenName)
 	}
