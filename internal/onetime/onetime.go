@@ -43,6 +43,7 @@ const (
 	Handle        Purpose = "handle"         // carries a finished sign-in across a redirect
 	SSOHandle     Purpose = "sso_handle"     // a finished sign-in by an organization's provider
 	SSOSpent      Purpose = "sso_spent"      // a handle of one that was spent: coming again, it ends what came of it
+	SSOLogout     Purpose = "sso_logout"     // a sign-out that went to an organization's provider and has not come back
 	Passkey       Purpose = "passkey"        // the challenge of a sign-in with a passkey
 	NewPasskey    Purpose = "new_passkey"    // the challenge of a registration of one
 	MailedCode    Purpose = "mailed_code"    // the code of a mail, which proves the mailbox; found by a keyed name

@@ -69,6 +69,7 @@ type provenance struct {
 	Session      string    `json:"session,omitempty"`
 	Impersonator string    `json:"impersonator,omitempty"`
 	At           time.Time `json:"at,omitzero"`
+	Ends         time.Time `json:"ends,omitzero"` // when the session there does, and what is begun here with it
 }
 
 // ruling is what automatic roles are decided by.
@@ -259,6 +260,9 @@ func (c *Core) startSession(ctx context.Context, tx *db.Tx, p proof, partial boo
 	}
 	if p.sessionFor > 0 {
 		s.ExpiresAt = now.Add(p.sessionFor)
+	}
+	if p.upstream != nil && !p.upstream.Ends.IsZero() && p.upstream.Ends.Before(s.ExpiresAt) {
+		s.ExpiresAt = p.upstream.Ends
 	}
 	s, cookie, err := session.Start(ctx, tx, s)
 	if p.sessionFor > 0 {

@@ -88,7 +88,7 @@ func (c *Core) arrive(ctx context.Context, tx *db.Tx, out *Returned, a arrival) 
 func (a arrival) proof(out Returned, user identity.User) proof {
 	p := proof{
 		user: user, client: out.Client, amr: []string{session.Federated}, method: a.up.Key, request: out.Request, visitor: a.visitor,
-		upstream:   &provenance{Key: a.up.Key, Issuer: out.Profile.Issuer, Session: out.Profile.Session, At: out.Profile.Authenticated, Impersonator: out.Profile.Impersonator},
+		upstream:   &provenance{Key: a.up.Key, Issuer: out.Profile.Issuer, Session: out.Profile.Session, At: out.Profile.Authenticated, Ends: out.Profile.SessionEnds, Impersonator: out.Profile.Impersonator},
 		sessionFor: a.terms.SessionFor,
 	}
 	if a.terms.Roles != nil {

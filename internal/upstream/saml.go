@@ -100,6 +100,14 @@ func (b *Broker) ReadLogout(u Upstream, in saml.IncomingLogout) (saml.LogoutRequ
 	return r, nil
 }
 
+// Farewell answers a LogoutRequest: what it asked for is done.
+func (b *Broker) Farewell(u Upstream, us saml.Party, r saml.LogoutRequest) (saml.Outgoing, error) {
+	return u.SAML.Farewell(us, r, true, b.now())
+}
+
+// Replayed is the failure of an answer that SpendOnce would not take.
+func Replayed() error { return samlFailure(&saml.Failure{Reason: saml.Replayed}) }
+
 // SubjectOf is whom a LogoutRequest is about, as Profile.Subject has it.
 func (u Upstream) SubjectOf(r saml.LogoutRequest, us saml.Party) string {
 	return subjectOf(r.Subject, u.SAML.EntityID, us)
