@@ -1,10 +1,6 @@
 package oidc
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/base64"
-	"html/template"
 	"net/http"
 	"strings"
 	"time"
@@ -73,39 +69,10 @@ func flat(params [][2]string) []string {
 	return out
 }
 
-// The page of form_post (OAuth 2.0 Form Post Response Mode §2) sends itself;
-// where no script runs, a button does.
-const formScript = `document.forms[0].submit()`
-
-var formPage = template.Must(template.New("form_post").Parse(`<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>Back to {{.Name}}</title></head>
-<body>
-<form method="post" action="{{.Action}}">
-{{range .Params}}<input type="hidden" name="{{index . 0}}" value="{{index . 1}}">
-{{end}}<p><button type="submit">Continue to {{.Name}}</button></p>
-</form>
-<script>` + formScript + `</script>
-</body>
-</html>
-`))
-
-var formPolicy = func() string {
-	sum := sha256.Sum256([]byte(formScript))
-	return "script-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
-}()
-
+// formPost has the browser post the response (OAuth 2.0 Form Post Response Mode §2) to
+// a registered URI, which is never a script.
 func (a *API) formPost(w http.ResponseWriter, r *http.Request, reply oauth.Reply, params [][2]string) {
-	var page bytes.Buffer
-	err := formPage.Execute(&page, struct {
-		Name   string
-		Action template.URL
-		Params [][2]string
-	}{reply.Client.Name, template.URL(reply.RedirectURI), params}) //nolint:gosec // a registered URI, which is never a script
-	if err != nil {
+	if err := wire.SendForm(w, reply.Client.Name, reply.RedirectURI, params); err != nil {
 		a.refusePage(w, r, err)
-		return
 	}
-	wire.PageHeaders(w, formPolicy)
-	wire.Write(w, http.StatusOK, "text/html; charset=utf-8", page.Bytes())
 }
