@@ -1,0 +1,182 @@
+package scim
+
+import "reflect"
+
+// patchList changes an attribute that may have several values.
+func patchList(holder map[string]any, at path, o operation) error {
+	list, _ := holder[at.attr.name].([]any)
+	var err error
+	switch {
+	case at.filter != nil || at.sub.name != "":
+		list, err = patchSome(list, at, o)
+	case o.op == "remove":
+		list, err = without(list, at.attr, o)
+	default:
+		list, err = patchAll(list, at.attr, o)
+	}
+	if err != nil {
+		return err
+	}
+	if holder[at.attr.name] = list; len(list) == 0 {
+		delete(holder, at.attr.name)
+	}
+	return nil
+}
+
+// patchAll adds values, or puts them in the place of all that are there.
+func patchAll(list []any, a attribute, o operation) ([]any, error) {
+	v, err := a.normal(o.value)
+	if err != nil {
+		return nil, err
+	}
+	fresh, _ := v.([]any)
+	if o.op == "replace" {
+		return fresh, nil
+	}
+	for _, one := range fresh {
+		list = append(drop(list, func(had any) bool { return reflect.DeepEqual(had, one) }), one)
+		onlyPrimary(list, one)
+	}
+	return list, nil
+}
+
+// without takes values away: all of them, or those that the operation's value names, as
+// Entra removes them.
+func without(list []any, a attribute, o operation) ([]any, error) {
+	if o.value == nil {
+		return nil, nil
+	}
+	v, err := a.normal(o.value)
+	if err != nil {
+		return nil, err
+	}
+	gone, _ := v.([]any)
+	return drop(list, func(had any) bool {
+		for _, one := range gone {
+			if sameValue(had, one) {
+				return true
+			}
+		}
+		return false
+	}), nil
+}
+
+// sameValue reports whether two values of an attribute are one: by their "value", if they
+// have any.
+func sameValue(a, b any) bool {
+	x, isX := a.(map[string]any)
+	y, isY := b.(map[string]any)
+	if isX && isY && x["value"] != nil && y["value"] != nil {
+		return x["value"] == y["value"]
+	}
+	return reflect.DeepEqual(a, b)
+}
+
+func drop(list []any, gone func(any) bool) []any {
+	out := make([]any, 0, len(list)+1)
+	for _, v := range list {
+		if !gone(v) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// patchSome changes those values that the path's filter means. Where it means none, one
+// is made as it says: Entra adds an address of type work by writing its value.
+func patchSome(list []any, at path, o operation) ([]any, error) {
+	if o.op == "remove" && at.sub.name == "" {
+		return drop(list, func(v any) bool { return meant(at, v) }), nil
+	}
+	found := false
+	for _, v := range list {
+		if !meant(at, v) {
+			continue
+		}
+		found = true
+		if err := setValue(v.(map[string]any), at, o); err != nil {
+			return nil, err
+		}
+		onlyPrimary(list, v)
+	}
+	if found || o.op == "remove" {
+		return drop(list, func(v any) bool {
+			parts, ok := v.(map[string]any)
+			return ok && parts["value"] == nil && len(parts) <= len(labels(parts))
+		}), nil
+	}
+	parts, ok := described(at.filter)
+	if !ok {
+		return nil, errTarget
+	}
+	if err := setValue(parts, at, o); err != nil {
+		return nil, err
+	}
+	list = append(list, parts)
+	onlyPrimary(list, parts)
+	return list, nil
+}
+
+// meant reports whether a path means one of an attribute's values.
+func meant(at path, v any) bool {
+	parts, ok := v.(map[string]any)
+	return ok && (at.filter == nil || at.filter.holds(parts))
+}
+
+// setValue changes one value of an attribute: a part of it, or the parts that are named.
+func setValue(parts map[string]any, at path, o operation) error {
+	if at.sub.name != "" {
+		return setPart(parts, at.sub, o)
+	}
+	v, err := at.attr.single(o.value)
+	fresh, _ := v.(map[string]any)
+	for name, part := range fresh {
+		parts[name] = part
+	}
+	return err
+}
+
+// labels are the parts that say what a value is for, and not what it is.
+func labels(parts map[string]any) []string {
+	var all []string
+	for _, name := range []string{"type", "primary", "display"} {
+		if _, ok := parts[name]; ok {
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
+// described makes the value that a filter describes: one that says what its parts are.
+func described(e expression) (map[string]any, bool) {
+	switch f := e.(type) {
+	case term:
+		if f.op == "eq" && f.value != nil {
+			v, err := f.at.attr.normal(f.value)
+			return map[string]any{f.at.attr.name: v}, err == nil
+		}
+	case both:
+		left, ok := described(f.left)
+		right, ok2 := described(f.right)
+		for name, v := range right {
+			if ok {
+				left[name] = v
+			}
+		}
+		return left, ok && ok2
+	}
+	return nil, false
+}
+
+// onlyPrimary leaves a value that is the preferred one as the only one (RFC 7644 §3.5.2).
+func onlyPrimary(list []any, v any) {
+	parts, ok := v.(map[string]any)
+	if !ok || parts["primary"] != true {
+		return
+	}
+	for _, other := range list {
+		if o, ok := other.(map[string]any); ok && reflect.ValueOf(o).Pointer() != reflect.ValueOf(parts).Pointer() && o["primary"] == true {
+			o["primary"] = false
+		}
+	}
+}
