@@ -16,6 +16,8 @@ import (
 	"sallyport/internal/admin"
 	"sallyport/internal/client"
 	"sallyport/internal/db"
+	"sallyport/internal/dns/dnstest"
+	"sallyport/internal/enterprise"
 	"sallyport/internal/identity"
 	"sallyport/internal/job"
 	"sallyport/internal/jwks"
@@ -25,6 +27,7 @@ import (
 	"sallyport/internal/oauth"
 	"sallyport/internal/outbound"
 	"sallyport/internal/password"
+	"sallyport/internal/provision"
 	"sallyport/internal/secret"
 	"sallyport/internal/self"
 	"sallyport/internal/signin"
@@ -54,8 +57,12 @@ type Rig struct {
 	OAuth     *oauth.Core
 	Self      *self.Core
 	Admin     *admin.Core
-	Jobs      *job.Runner
-	Sink      *mailtest.Sink
+	Provision *provision.Core
+	// Enterprise asks Names, a DNS server that knows what a test tells it.
+	Enterprise *enterprise.Core
+	Names      *dnstest.Server
+	Jobs       *job.Runner
+	Sink       *mailtest.Sink
 	// Documents may reach loopback; Settings are the provider's, for a test to set
 	// before it asks.
 	Documents *outbound.Documents
@@ -105,7 +112,10 @@ func New(t testing.TB, d *db.DB) *Rig {
 	t.Cleanup(r.Documents.Close)
 	r.OAuth = &oauth.Core{DB: d, Now: r.Now, Key: key, Keys: r.Keys, Documents: r.Documents, Broker: r.Broker, Settings: func() oauth.Settings { return r.Settings }}
 	r.Self = &self.Core{DB: d, Now: r.Now, Key: key, Passwords: r.Passwords, Issuer: "Keymaster"}
+	r.Provision = &provision.Core{DB: d, Now: r.Now, Key: key}
 	r.Admin = &admin.Core{DB: d, Now: r.Now, Key: key, Passwords: r.Passwords}
+	r.Names = dnstest.New(t)
+	r.Enterprise = &enterprise.Core{DB: d, Now: r.Now, Key: key, Broker: r.Broker, Documents: r.Documents, Names: r.Names.Resolver(), Outbound: []netip.Prefix{loopback}}
 	r.Jobs = r.runner()
 	r.loadKeys()
 	return r

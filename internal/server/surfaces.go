@@ -8,7 +8,10 @@ import (
 
 	"sallyport/internal/admin"
 	"sallyport/internal/config"
+	"sallyport/internal/dns"
+	"sallyport/internal/enterprise"
 	"sallyport/internal/oauth"
+	"sallyport/internal/provision"
 	"sallyport/internal/self"
 	"sallyport/internal/signin"
 	"sallyport/internal/surface/accountmaker"
@@ -18,6 +21,7 @@ import (
 	"sallyport/internal/surface/keymaster"
 	"sallyport/internal/surface/oidc"
 	"sallyport/internal/surface/pages"
+	"sallyport/internal/surface/scim"
 	"sallyport/internal/surface/snooplytics"
 	"sallyport/internal/surface/tofu"
 	"sallyport/internal/token"
@@ -34,6 +38,8 @@ type cores struct {
 	self   *self.Core
 	oauth  *oauth.Core
 	admin  *admin.Core
+
+	enterprise *enterprise.Core
 }
 
 func (s *Server) newCores() cores {
@@ -45,6 +51,9 @@ func (s *Server) newCores() cores {
 			DB: s.db, Now: s.now, Key: key, Keys: s.keys.Ring, Documents: s.documents, Broker: s.broker, Settings: s.settings.oauth,
 		},
 		admin: &admin.Core{DB: s.db, Now: s.now, Key: key, Passwords: s.passwords, Outbound: s.cfg.OutboundAllow},
+		enterprise: &enterprise.Core{
+			DB: s.db, Now: s.now, Key: key, Broker: s.broker, Documents: s.providers, Names: dns.Resolver{Server: s.cfg.Resolver}, Outbound: s.cfg.OutboundAllow,
+		},
 	}
 }
 
@@ -77,6 +86,7 @@ func (s *Server) surfaces(c cores, inbox *dev.Inbox) ([]surface, error) {
 	}
 	op.Connect, op.Refresh, am.Reply, am.Granted = am.Connect, am.RefreshGrant, op.Reply, op.Granted
 	ad := &adminapi.API{Admin: c.admin, Caller: km.AdminCaller, Log: s.log}
+	sc := &scim.API{Provision: &provision.Core{DB: s.db, Now: s.now, Key: s.cfg.SecretKey}, Log: s.log}
 	// The provider once more below the path that Snooplytics' contract gives it.
 	below := *op
 	below.Prefix = "/api/auth"
@@ -86,12 +96,13 @@ func (s *Server) surfaces(c cores, inbox *dev.Inbox) ([]surface, error) {
 	}
 	all := []surface{
 		{name: "oidc", routes: slices.Concat(op.Routes(), below.Routes()), notFound: pg.NotFound, notAllowed: pg.MethodNotAllowed, crash: pg.Crash, own: true, first: true},
-		{name: "keymaster", routes: km.Routes(), notFound: km.NotFound, notAllowed: km.MethodNotAllowed, crash: km.Crash, with: []string{"pages"}},
-		{name: "accountmaker", routes: am.Routes(), notFound: am.NotFound, notAllowed: am.MethodNotAllowed, crash: am.Crash, with: []string{"oidc", "pages"}},
-		{name: "snooplytics", routes: sn.Routes(), notFound: sn.NotFound, notAllowed: sn.MethodNotAllowed, crash: sn.Crash, with: []string{"oidc", "pages"}},
+		{name: "keymaster", routes: km.Routes(), notFound: km.NotFound, notAllowed: km.MethodNotAllowed, crash: km.Crash, with: []string{"pages", "scim"}},
+		{name: "accountmaker", routes: am.Routes(), notFound: am.NotFound, notAllowed: am.MethodNotAllowed, crash: am.Crash, with: []string{"oidc", "pages", "scim"}},
+		{name: "snooplytics", routes: sn.Routes(), notFound: sn.NotFound, notAllowed: sn.MethodNotAllowed, crash: sn.Crash, with: []string{"oidc", "pages", "scim"}},
 		{name: "hackillinois", routes: hack.Routes(), alone: hack.Alone(), whole: true, notFound: hack.NotFound, notAllowed: hack.MethodNotAllowed, crash: hack.Crash},
 		{name: "tofu", routes: tf.Routes(), whole: true, notFound: tf.NotFound, notAllowed: tf.MethodNotAllowed, crash: tf.Crash},
 		{name: "pages", routes: slices.Concat(pg.Routes(), km.UpstreamRoutes()), lent: "keymaster", notFound: pg.NotFound, notAllowed: pg.MethodNotAllowed, crash: pg.Crash, own: true},
+		{name: "scim", routes: sc.Routes(), notFound: sc.NotFound, notAllowed: sc.MethodNotAllowed, crash: sc.Crash, own: true},
 		{name: "admin", routes: ad.Routes(), notFound: ad.NotFound, notAllowed: ad.MethodNotAllowed, crash: ad.Crash, own: true},
 	}
 	if inbox != nil {
