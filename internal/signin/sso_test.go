@@ -125,12 +125,17 @@ func (to *tour) member(u identity.UserID) (m org.Membership, ok bool) {
 
 func (to *tour) policy(s org.SignIn, glass bool) {
 	to.t.Helper()
-	to.r.Write(func(ctx context.Context, tx *db.Tx) error { return org.SetPolicy(ctx, tx, to.org.ID, s, glass, to.r.Now()) })
+	to.r.Write(func(ctx context.Context, tx *db.Tx) error {
+		return org.SetPolicy(ctx, tx, to.org.ID, s, glass, to.r.Now())
+	})
 }
 
 func (to *tour) join(u identity.User, role org.Role) {
 	to.t.Helper()
-	to.r.Write(func(ctx context.Context, tx *db.Tx) error { _, _, err := org.Join(ctx, tx, to.org.ID, u.ID, role, to.r.Now()); return err })
+	to.r.Write(func(ctx context.Context, tx *db.Tx) error {
+		_, _, err := org.Join(ctx, tx, to.org.ID, u.ID, role, to.r.Now())
+		return err
+	})
 }
 
 func TestSSOMakesWhoIsNewAMember(t *testing.T) {
@@ -456,7 +461,10 @@ func TestSSOTestSignsNobodyIn(t *testing.T) {
 			t.Errorf("a wrong nonce: %+v, %v", out, err)
 		}
 		var kept sso.Test
-		to.r.Write(func(ctx context.Context, tx *db.Tx) (err error) { kept, err = sso.TestOf(ctx, tx, to.org.ID); return err })
+		to.r.Write(func(ctx context.Context, tx *db.Tx) (err error) {
+			kept, err = sso.TestOf(ctx, tx, to.org.ID)
+			return err
+		})
 		if kept.OK || len(kept.Problems) == 0 || kept.Problems[0].Code != sso.ProblemAnswer {
 			t.Errorf("kept %+v", kept)
 		}

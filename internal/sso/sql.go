@@ -107,8 +107,7 @@ func scan(k *secret.Key) func(db.Row) (Connection, error) {
 }
 
 // Set stores the connection of an organization, in place of the one that it has, and
-// returns it as it stands now: its Revision is one more if somebody else could come
-// in by it than before. db.ErrReference means that there is no such organization.
+// returns it as it stands now: its Revision is one more if it is another one by Changed. db.ErrReference means that there is no such organization.
 func Set(ctx context.Context, tx *db.Tx, k *secret.Key, c Connection, now time.Time) (Connection, error) {
 	if err := org.Lock(ctx, tx, c.OrgID); errors.Is(err, db.ErrNotFound) {
 		return c, db.ErrReference

@@ -45,7 +45,7 @@ const (
 )
 
 // Connection is an organization's own identity provider. Provider is what pages call
-// it. Revision grows with every change that could change who it lets in.
+// it. Revision grows with every change of who is asked, and of what their words mean.
 type Connection struct {
 	OrgID    org.ID
 	Kind     Kind
@@ -140,10 +140,12 @@ func Title(provider string) string {
 	return "Single sign-on"
 }
 
-// Changed reports whether a connection lets other people in than another one does, or
-// proves them otherwise: what was begun by the one cannot end in the other.
+// Changed reports whether a connection asks another provider than another one does, or
+// takes its words for something else: what was begun by the one cannot end in the
+// other. Its switches are none of that, because they are judged at the end as they
+// stand then.
 func (c Connection) Changed(was Connection) bool {
-	return c.Kind != was.Kind || c.Enabled != was.Enabled || c.Issuer != was.Issuer || c.ClientID != was.ClientID || c.SignOnURL != was.SignOnURL ||
-		c.JIT != was.JIT || c.TrustMFA != was.TrustMFA || c.NameIDFormat != was.NameIDFormat || c.Attributes != was.Attributes ||
+	return c.Kind != was.Kind || c.Issuer != was.Issuer || c.ClientID != was.ClientID || c.SignOnURL != was.SignOnURL ||
+		c.NameIDFormat != was.NameIDFormat || c.Attributes != was.Attributes ||
 		c.WantEncrypted != was.WantEncrypted || !slices.EqualFunc(c.Certificates, was.Certificates, slices.Equal[[]byte])
 }
