@@ -97,13 +97,21 @@ const (
 	DomainClaimed     Action = "domain.claimed" // detail domain
 	DomainVerified    Action = "domain.verified"
 	DomainRemoved     Action = "domain.removed"
-	ConnectionSet     Action = "connection.set"     // the organization's own provider; detail kind, provider, fields
-	ConnectionRemoved Action = "connection.removed" // and none from now on
-	PolicyChanged     Action = "policy.changed"     // how members must sign in; detail sign_in, previous_sign_in
-	GroupChanged      Action = "group.changed"      // a group of the directory; detail group, name, added, removed
-	GroupRemoved      Action = "group.removed"      // detail group, name
-	WaitlistApproved  Action = "waitlist.approved"  // somebody who waits was let in; detail feature
-	WaitlistRejected  Action = "waitlist.rejected"
+	DomainLapsed      Action = "domain.lapsed" // its proof was looked for again and again, and is gone
+	SetupLinkCreated  Action = "setup.created" // for whoever sets the organization's sign-in up; detail setup_link, email, expires_at
+	SetupLinkOpened   Action = "setup.opened"  // for the first time
+	SetupLinkEnded    Action = "setup.ended"
+	DirectoryEnabled  Action = "directory.enabled" // the organization's directory may speak, by one more token; detail token
+	DirectoryDisabled Action = "directory.disabled"
+
+	DirectoryTokenEnded Action = "directory.token_ended"
+	ConnectionSet       Action = "connection.set"     // the organization's own provider; detail kind, provider, fields
+	ConnectionRemoved   Action = "connection.removed" // and none from now on
+	PolicyChanged       Action = "policy.changed"     // how members must sign in; detail sign_in, previous_sign_in
+	GroupChanged        Action = "group.changed"      // a group of the directory; detail group, name, added, removed
+	GroupRemoved        Action = "group.removed"      // detail group, name
+	WaitlistApproved    Action = "waitlist.approved"  // somebody who waits was let in; detail feature
+	WaitlistRejected    Action = "waitlist.rejected"
 )
 
 // The installation.
@@ -130,6 +138,7 @@ var Actions = []Action{
 	UpstreamCreated, UpstreamUpdated, UpstreamDeleted,
 	TenantCreated, TenantUpdated, TenantDeleted, WebhookCreated, WebhookDeleted, WebhookTested, WebhookRedelivered,
 	OrgCreated, OrgUpdated, OrgDeleted, OrgSwitched, MemberAdded, MemberRoleChanged, MemberRemoved,
-	DomainClaimed, DomainVerified, DomainRemoved, ConnectionSet, ConnectionRemoved, PolicyChanged, GroupChanged, GroupRemoved, WaitlistApproved, WaitlistRejected,
+	DomainClaimed, DomainVerified, DomainRemoved, DomainLapsed, SetupLinkCreated, SetupLinkOpened, SetupLinkEnded,
+	DirectoryEnabled, DirectoryDisabled, DirectoryTokenEnded, ConnectionSet, ConnectionRemoved, PolicyChanged, GroupChanged, GroupRemoved, WaitlistApproved, WaitlistRejected,
 	KeyCreated, KeyRotated, ResourcesApplied, OperatorCreated, OperatorRemoved,
 }

@@ -50,6 +50,9 @@ func (l *loader) check() (Config, error) {
 			l.mistake("metrics_listen", "is the address that listen has; leave it out to have both on one listener")
 		}
 	}
+	if s.Resolver != "" {
+		c.Resolver = l.resolver("resolver", s.Resolver)
+	}
 	if s.HackPrivate != "" {
 		c.HackPrivate = l.privateAddress("hackillinois_private_listen", s.HackPrivate, c.Listen, c.MetricsListen)
 	}
@@ -90,6 +93,19 @@ func (l *loader) address(path, given string) string {
 		l.mistake(path, "%q is not an address to listen on; write it like 127.0.0.1:8080 or :8080", given)
 	}
 	return given
+}
+
+// resolver checks the address of a DNS server, whose port may be left out.
+func (l *loader) resolver(path, given string) string {
+	host, port, err := net.SplitHostPort(given)
+	if err != nil {
+		host, port = strings.Trim(given, "[]"), "53"
+	}
+	_, perr := strconv.ParseUint(port, 10, 16)
+	if _, err := netip.ParseAddr(host); err != nil || perr != nil {
+		l.mistake(path, "%q is not the address of a DNS server; write it like 127.0.0.1 or 127.0.0.1:53", given)
+	}
+	return net.JoinHostPort(host, port)
 }
 
 func (l *loader) publicURL(given string) string {

@@ -49,6 +49,7 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 	ClientCert     string // header in which a trusted proxy names the client's certificate, or ""
 	OutboundAllow  []netip.Prefix
+	Resolver       string            // host:port of the DNS server that proofs of domains are looked for with, or "" for the system's
 	Hosts          map[string]string // host, with its port if that matters, in lower case → surface
 	Root           []string
 	MetricsListen  string // host:port, or "" for the main listener
@@ -79,6 +80,7 @@ type settings struct {
 	TrustedProxies []string          `yaml:"trusted_proxies"`
 	ClientCert     string            `yaml:"client_cert_header"`
 	OutboundAllow  []string          `yaml:"outbound_allow"`
+	Resolver       string            `yaml:"resolver"`
 	Hosts          map[string]string `yaml:"hosts"`
 	Root           []string          `yaml:"root"`
 	MetricsListen  string            `yaml:"metrics_listen"`

@@ -62,6 +62,7 @@ secret_key: env:OTHER
 mail: log
 trusted_proxies: [10.1.2.3/8, "::1"]
 outbound_allow: [192.168.0.0/16]
+resolver: 127.0.0.53
 hosts: {am.example.com: accountmaker}
 root: [tofu]
 metrics_listen: 127.0.0.1:9
@@ -80,6 +81,7 @@ log: {format: text, level: debug}
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		ClientCert:     "X-Client-Cert",
 		OutboundAllow:  []netip.Prefix{netip.MustParsePrefix("192.168.0.0/16")},
+		Resolver:       "127.0.0.53:53",
 		Hosts:          map[string]string{"am.example.com": "accountmaker"},
 		Root:           []string{"tofu"}, MetricsListen: "127.0.0.1:9", HackPrivate: "10.0.0.1:8002", Log: Log{"text", slog.LevelDebug}, Source: DefaultFile,
 	}
@@ -90,7 +92,7 @@ log: {format: text, level: debug}
 		key, "SALLYPORT_LISTEN=:80", "SALLYPORT_PUBLIC_URL=https://b.example", "SALLYPORT_DATABASE=sqlite:b.db",
 		"SALLYPORT_MAIL=smtps://u:p@mail.example:465", "SALLYPORT_MAIL_FROM=a@b.example", "SALLYPORT_TRUSTED_PROXIES=10.0.0.1, 10.0.0.2",
 		"SALLYPORT_OUTBOUND_ALLOW=127.0.0.0/8", `SALLYPORT_HOSTS={"Km.example.com:8443":"keymaster"}`, "SALLYPORT_ROOT=keymaster,tofu",
-		"SALLYPORT_METRICS_LISTEN=:90", "SALLYPORT_HACKILLINOIS_PRIVATE_LISTEN=127.0.0.1:91", "SALLYPORT_CLIENT_CERT_HEADER=X-Cert", "SALLYPORT_LOG_FORMAT=json", "SALLYPORT_LOG_LEVEL=error",
+		"SALLYPORT_METRICS_LISTEN=:90", "SALLYPORT_HACKILLINOIS_PRIVATE_LISTEN=127.0.0.1:91", "SALLYPORT_CLIENT_CERT_HEADER=X-Cert", "SALLYPORT_RESOLVER=[::1]:5353", "SALLYPORT_LOG_FORMAT=json", "SALLYPORT_LOG_LEVEL=error",
 	}
 	if c, err = load(file, env...); err != nil {
 		t.Fatal(err)
@@ -101,6 +103,7 @@ log: {format: text, level: debug}
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32"), netip.MustParsePrefix("10.0.0.2/32")},
 		ClientCert:     "X-Cert",
 		OutboundAllow:  []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		Resolver:       "[::1]:5353",
 		Hosts:          map[string]string{"km.example.com:8443": "keymaster"},
 		Root:           []string{"keymaster", "tofu"}, MetricsListen: ":90", HackPrivate: "127.0.0.1:91", Log: Log{"json", slog.LevelError}, Source: DefaultFile,
 	}
@@ -157,6 +160,7 @@ environment variable SALLYPORT_LOG_LEVEL: log.level: "loud" is not a level; use 
 
 func TestMistakes(t *testing.T) {
 	for _, c := range []struct{ name, file, env, want string }{
+		{"resolver by name", "resolver: dns.example.com\n", "", `"dns.example.com" is not the address of a DNS server`},
 		{"syntax", "listen: [", "", "sallyport.yaml:1: not valid YAML"},
 		{"number for text", "database: 12", "", `sallyport.yaml:1: database: must be text; put 12 in quotes`},
 		{"port too large", "listen: 127.0.0.1:70000", "", "listen: "},

@@ -36,7 +36,7 @@ func (l *loader) environment() {
 	s := &l.settings
 	texts := map[string]*string{
 		"listen": &s.Listen, "public_url": &s.PublicURL, "database": &s.Database, "secret_key": &s.SecretKey,
-		"mail": &s.Mail, "mail_from": &s.MailFrom, "metrics_listen": &s.MetricsListen, "hackillinois_private_listen": &s.HackPrivate, "client_cert_header": &s.ClientCert,
+		"mail": &s.Mail, "mail_from": &s.MailFrom, "metrics_listen": &s.MetricsListen, "hackillinois_private_listen": &s.HackPrivate, "client_cert_header": &s.ClientCert, "resolver": &s.Resolver,
 		"log.format": &s.Log.Format, "log.level": &s.Log.Level,
 	}
 	lists := map[string]*[]string{

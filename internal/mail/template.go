@@ -32,10 +32,18 @@ const (
 	FeatureReady    Template = "feature_ready"    // Feature
 	AccountInvite   Template = "account_invite"   // Link; Org, Inviter, optional; Minutes
 	LinkChanged     Template = "link_changed"     // Change; Upstream; Link, optional
+
+	// To the owners of an organization, and SetupLink to whom they choose.
+	SetupLink           Template = "setup_link"           // Link; Org, Inviter, optional; Minutes
+	ConnectionChanged   Template = "connection_changed"   // Org; Upstream, "" if it was removed; Inviter, "" by a set-up link
+	ConnectionFailing   Template = "connection_failing"   // Org; Upstream; Days
+	CertificateExpiring Template = "certificate_expiring" // Org; Upstream; Change; Days
+	DomainUnproven      Template = "domain_unproven"      // Org; Domain; Record; Change; Days
 )
 
 // Templates is every template there is.
-var Templates = []Template{MagicLink, ResetPassword, PasswordChanged, VerifyEmail, Invite, Approved, FactorChanged, OperatorSetup, AccountExists, AccountInvite, Waiting, FeatureReady, LinkChanged}
+var Templates = []Template{MagicLink, ResetPassword, PasswordChanged, VerifyEmail, Invite, Approved, FactorChanged, OperatorSetup, AccountExists, AccountInvite, Waiting, FeatureReady, LinkChanged,
+	SetupLink, ConnectionChanged, ConnectionFailing, CertificateExpiring, DomainUnproven}
 
 // Change says what happened to a second factor or another way in, or to a link.
 type Change string
@@ -56,6 +64,14 @@ const (
 	LinkRemoved Change = "link_removed"
 )
 
+// The changes that CertificateExpiring and DomainUnproven tell of.
+const (
+	CertificateEnding Change = "certificate_ending"
+	CertificateEnded  Change = "certificate_ended"
+	ProofMissing      Change = "proof_missing" // but the domain counts yet
+	ProofLapsed       Change = "proof_lapsed"  // and the domain counts no more
+)
+
 // Data is what goes into a template. Names are shown as plain words on one
 // line whatever they hold; a Link is http, https or of an application's own
 // scheme, which has a dot.
@@ -71,6 +87,9 @@ type Data struct {
 	Minutes    int    `json:"minutes,omitempty"` // how long link and code work; 0: not said
 	Change     Change `json:"change,omitempty"`
 	Upstream   string `json:"upstream,omitempty"` // title of an upstream
+	Domain     string `json:"domain,omitempty"`
+	Record     string `json:"record,omitempty"` // text that proves the domain
+	Days       int    `json:"days,omitempty"`
 }
 
 //go:embed templates
@@ -124,6 +143,7 @@ func Render(t Template, d Data) (Message, error) {
 		d.ClientName = "Sallyport"
 	}
 	d.Name, d.Inviter, d.Code = person(d.Name), inviter(d.Inviter), oneLine(d.Code)
+	d.Domain, d.Record = oneLine(d.Domain), oneLine(d.Record)
 	d.Upstream, d.Org, d.Feature = oneLine(d.Upstream), person(d.Org), person(d.Feature)
 
 	p := page{Link: htmltemplate.URL(d.Link), //nolint:gosec // checkLink has taken its scheme; the template still escapes the rest

@@ -75,6 +75,16 @@ func TestTemplatesSayWhatTheyShould(t *testing.T) {
 		{FeatureReady, Data{ClientName: "Demo", Feature: "beta", Name: "Jane"}, []string{"Hello Jane,", "beta is ready for you at Demo"}, []string{"http"}},
 		{FeatureReady, Data{Feature: "evil.example"}, []string{"what you waited for is ready"}, []string{"evil"}},
 		{AccountExists, full, []string{"already"}, []string{"Jane"}},
+		{SetupLink, Data{Org: "Acme", Inviter: "ann@acme.com", Minutes: 7 * 24 * 60}, []string{"ann@acme.com asks you to connect Acme's identity provider to Sallyport", "7 days"}, nil},
+		{SetupLink, Data{Org: "evil.example"}, []string{"You are asked to connect your identity provider"}, []string{"evil"}},
+		{ConnectionChanged, Data{Org: "Acme", Upstream: "Okta", Inviter: "ann@acme.com"}, []string{"for Acme at Sallyport was set up or changed. It is now: Okta.", "done by ann@acme.com"}, []string{"set-up link."}},
+		{ConnectionChanged, Data{Org: "Acme"}, []string{"signed people in for Acme at Sallyport was removed", "with a set-up link"}, nil},
+		{ConnectionFailing, Data{Org: "Acme", Upstream: "Okta", Days: 3}, []string{"Okta, by which people sign in for Acme at Sallyport, has not published what it should for 3 days"}, nil},
+		{CertificateExpiring, Data{Upstream: "Okta", Days: 14, Change: CertificateEnding}, []string{"is good for 14 more days only"}, []string{"has expired"}},
+		{CertificateExpiring, Data{Upstream: "Okta", Days: 1, Change: CertificateEnding}, []string{"is good for 1 more day only"}, nil},
+		{CertificateExpiring, Data{Upstream: "Okta", Change: CertificateEnded}, []string{"has expired", "Nobody can sign in by it"}, nil},
+		{DomainUnproven, Data{Domain: "acme.com", Record: "x=y", Days: 14, Change: ProofMissing}, []string{"for 14 days", "_sallyport-challenge.acme.com", "is x=y"}, []string{"any more"}},
+		{DomainUnproven, Data{Domain: "acme.com", Change: ProofLapsed}, []string{"does not count any more"}, nil},
 	} {
 		m := render(t, c.tm, c.d)
 		for _, s := range c.want {

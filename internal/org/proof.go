@@ -69,9 +69,10 @@ func DueProofs(ctx context.Context, tx *db.Tx, n int, now time.Time) ([]Domain, 
 	return all, nil
 }
 
-// Missed notes that a proof was looked for and not there. After ProofMisses in a row
-// the claim is one that waits for its proof again: lapsed reports that.
-func Missed(ctx context.Context, tx *db.Tx, d Domain, now time.Time) (lapsed bool, err error) {
+// Missed notes that a proof was looked for and not there, if it is still the one that
+// there was. After ProofMisses in a row the claim is one that waits for its proof again:
+// lapsed reports that.
+func Missed(ctx context.Context, tx *db.Tx, d Domain, now time.Time) (lapsed, missed bool, err error) {
 	after, err := db.One(ctx, tx, scanDomain, `UPDATE org_domains SET checked_at = $3,
 		failures = CASE WHEN failures + 1 < $4 THEN failures + 1 ELSE 0 END,
 		verified_at = CASE WHEN failures + 1 < $4 THEN verified_at END,
@@ -80,7 +81,7 @@ func Missed(ctx context.Context, tx *db.Tx, d Domain, now time.Time) (lapsed boo
 		WHERE id = $1 AND token = $2 AND verified_at IS NOT NULL AND check_at IS NOT NULL RETURNING `+domainColumns,
 		d.ID, d.Token, db.At(now), ProofMisses, db.At(now.Add(ProofHolds)), db.At(now.Add(ClaimLifetime)))
 	if errors.Is(err, db.ErrNotFound) { // taken back meanwhile
-		return false, nil
+		return false, false, nil
 	}
-	return err == nil && after.VerifiedAt.IsZero(), err
+	return err == nil && after.VerifiedAt.IsZero(), err == nil, err
 }

@@ -37,7 +37,7 @@ func (w town) due(n int, at time.Time) (all []org.Domain) {
 func (w town) missed(d org.Domain, at time.Time) (lapsed bool) {
 	w.Helper()
 	w.write(func(ctx context.Context, tx *db.Tx) (err error) {
-		lapsed, err = org.Missed(ctx, tx, d, at)
+		lapsed, _, err = org.Missed(ctx, tx, d, at)
 		return err
 	})
 	return lapsed

@@ -77,6 +77,7 @@ type Server struct {
 	farewell  *logout.Courier
 	keys      *Keys
 	documents *outbound.Documents
+	providers *outbound.Documents // of organizations
 	broker    *upstream.Broker
 	settings  *settings
 	ready     *ready
@@ -139,6 +140,8 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		Client: outbound.Client(outbound.Options{Allow: s.cfg.OutboundAllow, Timeout: logout.Timeout}),
 	}
 	s.documents = outbound.NewDocuments(outbound.Options{Allow: s.cfg.OutboundAllow}, s.now)
+	// Who sets a provider up tries again at once after mending it there.
+	s.providers = outbound.NewDocuments(outbound.Options{Allow: s.cfg.OutboundAllow, Timeout: upstream.DefaultTimeout, Patience: time.Second}, s.now)
 	s.broker = upstream.NewBroker(upstream.Options{Now: s.now, Allow: s.cfg.OutboundAllow})
 	s.settings = &settings{db: s.db}
 	if err := s.settings.load(ctx); err != nil {
@@ -262,6 +265,7 @@ func (s *Server) Close() error {
 	}
 	if s.documents != nil {
 		s.documents.Close()
+		s.providers.Close()
 	}
 	if s.broker != nil {
 		s.broker.Close()

@@ -17,6 +17,7 @@ import (
 	"sallyport/internal/onetime"
 	"sallyport/internal/org"
 	"sallyport/internal/session"
+	"sallyport/internal/sso"
 	"sallyport/internal/token"
 	"sallyport/internal/upstream"
 	"sallyport/internal/webhook"
@@ -58,6 +59,7 @@ var sweeps = []sweep{
 	{"sessions", session.Sweep},
 	{"refresh families", token.Sweep},
 	{"one-time secrets", onetime.Sweep},
+	{"set-up links", sso.SweepSetupLinks},
 	{"trusted browsers", factor.Sweep},
 	{"grants", grant.Sweep},
 	{"API keys", before(keysKept, apikey.Sweep)},

@@ -46,6 +46,7 @@ func (s *Server) newRunner(c cores, tune bool) *job.Runner {
 			{Name: "trim memory", Interval: trimEvery, Run: func(context.Context) error { return trimMemory(s.passwords, tune) }},
 		},
 	}
+	r.Every = append(r.Every, c.enterprise.Every()...)
 	if tune {
 		r.Every = append(r.Every, job.Every{Name: "adjust memory", Interval: adjustEvery, Run: adjustMemory})
 	}

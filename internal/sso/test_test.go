@@ -125,15 +125,15 @@ func TestSetupLinkLivesUntilItEnds(t *testing.T) {
 				return err
 			}
 			end := now.AddDate(0, 0, 7)
-			make := func(id org.ID) (string, sso.SetupLink) {
+			link := func(id org.ID) (string, sso.SetupLink) {
 				raw, l, err := sso.MakeSetupLink(ctx, tx, sso.SetupLink{OrgID: id, MadeBy: "user:1", Email: "it@acme.com", ExpiresAt: end}, now)
 				if err != nil {
 					t.Fatal(err)
 				}
 				return raw, l
 			}
-			raw, l := make(one.ID)
-			other, _ := make(two.ID)
+			raw, l := link(one.ID)
+			other, _ := link(two.ID)
 			for range 3 {
 				if got, err := sso.SetupLinkBy(ctx, tx, raw, end.Add(-1000)); err != nil || got != l {
 					t.Errorf("got %+v %v, want %+v", got, err, l)
@@ -158,7 +158,7 @@ func TestSetupLinkLivesUntilItEnds(t *testing.T) {
 			if err := sso.EndSetupLink(ctx, tx, two.ID, l.ID); !errors.Is(err, db.ErrNotFound) {
 				t.Errorf("ended by another organization: %v", err)
 			}
-			newer, _ := make(one.ID)
+			newer, _ := link(one.ID)
 			gone("after a newer one", raw)
 			all, err := sso.SetupLinks(ctx, tx, one.ID, now)
 			if err != nil || len(all) != 1 || all[0].Email != "it@acme.com" {
