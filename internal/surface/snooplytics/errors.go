@@ -69,6 +69,8 @@ var kinds = map[string]kind{
 	"INVALID_REDIRECT_URL":                  {403, "Invalid redirectURL"},
 	"INVALID_CALLBACK_URL":                  {403, "Invalid callbackURL"},
 	"PROVIDER_NOT_FOUND":                    {404, "Provider not found"},
+	"ID_TOKEN_NOT_SUPPORTED":                {404, "id_token not supported"},
+	"OTP_NOT_ENABLED":                       {400, "OTP not enabled"},
 	"CHALLENGE_NOT_FOUND":                   {400, "Challenge not found"},
 	"FAILED_TO_VERIFY_REGISTRATION":         {400, "Failed to verify registration"},
 	"PASSKEY_NOT_FOUND":                     {401, "Passkey not found"},
@@ -143,6 +145,7 @@ var fields = map[fault.Code]problem{
 // refusal is a failure of this surface's own, by its code on the wire.
 type refusal struct {
 	code, message string
+	status        int // 0 for the code's own
 	meta          any
 	cause         error
 }
@@ -157,6 +160,8 @@ func (e *refusal) with(meta any) *refusal { e.meta = meta; return e }
 
 func (e *refusal) saying(message string) *refusal { e.message = message; return e }
 
+func (e *refusal) as(status int) *refusal { e.status = status; return e }
+
 func (e *refusal) because(err error) *refusal { e.cause = err; return e }
 
 // as gives the faults of an operation other codes than answers does.
@@ -170,13 +175,13 @@ func as(err error, codes map[fault.Code]string) error {
 // fail answers with an error: a refusal of ours or a fault in the contract's
 // words, anything else as a 500 that only the log explains.
 func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
-	var own *refusal
+	own, ours := ownRefusal(err)
 	f, expected := wire.Fault(err)
 	if expected && f.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(limit.RetryAfter(f.RetryAfter)))
 	}
 	switch {
-	case errors.As(err, &own):
+	case ours:
 	case expected:
 		own = wordsOf(f, base(r.Context()))
 	case errors.Is(err, context.Canceled):
@@ -186,6 +191,11 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 		own = refuse("INTERNAL_SERVER_ERROR")
 	}
 	a.answer(w, r, own)
+}
+
+func ownRefusal(err error) (*refusal, bool) {
+	own, ok := errors.AsType[*refusal](err)
+	return own, ok
 }
 
 // wordsOf is the refusal that a fault is on this wire.
@@ -215,6 +225,9 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, own *refusal) {
 	k, message := kinds[own.code], own.message
 	if message == "" {
 		message = k.message
+	}
+	if own.status != 0 {
+		k.status = own.status
 	}
 	if r.Method == http.MethodHead {
 		w.WriteHeader(k.status)

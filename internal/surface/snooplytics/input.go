@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -13,6 +14,7 @@ import (
 
 // The limits of fields.
 const (
+	required    = wire.Required
 	maxEmail    = 1024 // what is no address is refused as such
 	maxPassword = 1024 // beyond the policy's greatest, so that it is the policy that refuses
 	maxOpaque   = 4096
@@ -77,7 +79,7 @@ func (in *input) text(name string, rules ...wire.Rule) string {
 
 // email reads an address, normalised; one that is none is VALIDATION_ERROR.
 func (in *input) email(name string) string {
-	s := in.text(name, wire.Required, wire.Max(maxEmail))
+	s := in.text(name, required, wire.Max(maxEmail))
 	if s == "" && in.err() != nil {
 		return ""
 	}
@@ -86,6 +88,18 @@ func (in *input) email(name string) string {
 		in.wrong(name, "Invalid email")
 	}
 	return normal
+}
+
+// webAddress reads the address of something on the web.
+func (in *input) webAddress(name string) string {
+	s := in.text(name, wire.Max(maxURL))
+	if s == "" {
+		return ""
+	}
+	if u, err := url.Parse(s); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+		in.wrong(name, "Invalid url")
+	}
+	return s
 }
 
 // flag reads a choice that is instead where nothing is said.

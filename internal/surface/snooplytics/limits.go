@@ -25,6 +25,8 @@ var (
 	twoFactorLimit  = perIP("twofactor", 5, time.Minute)
 	passkeyLimit    = perIP("passkey", 10, time.Minute)
 	magicLinkLimit  = perIP("magic", 5, time.Hour)
+	socialLimit     = perIP("social", 20, time.Minute)
+	verifyLimit     = perIP("verify", 5, 15*time.Minute)
 	resetLimit      = perIP("reset", 3, 15*time.Minute)
 	identifyLimit   = perIP("identify", 20, time.Minute)
 	discoverLimit   = perIP("discover", 20, time.Minute)
@@ -58,4 +60,9 @@ func (a *API) count(w http.ResponseWriter, r *http.Request, e route) error {
 // perAddress counts mails to one address, whoever asks for them.
 func perAddress(name, email string, n int, per time.Duration) signin.Limits {
 	return signin.Limits{Count: []limit.Rule{{Name: "snooplytics." + name + ".email", Key: email, N: n, Per: per}}}
+}
+
+// resetTries count new passwords by mailed links, of which nobody needs many.
+func resetTries(r *http.Request) []limit.Rule {
+	return []limit.Rule{perIP("reset.tries", 20, 15*time.Minute)(wire.OriginOf(r.Context()))}
 }

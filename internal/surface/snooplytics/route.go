@@ -21,13 +21,14 @@ const (
 )
 
 // route is one endpoint. Limit is its own, beside the global one. Scope is what a
-// token or key must have for it; a session has them all. Bare takes no body.
+// token or key must have for it; a session has them all. Bare takes no body, form one
+// that the endpoint reads itself.
 type route struct {
 	method, path string
 	wants        access
 	scope        string
 	limit        func(wire.Origin) limit.Rule
-	bare         bool
+	bare, form   bool
 	do           func(a *API, w http.ResponseWriter, r *http.Request, c *call) error
 }
 
@@ -75,6 +76,8 @@ func (a *API) enter(w http.ResponseWriter, r *http.Request, e route, c *call) er
 		return err
 	}
 	switch {
+	case e.form:
+		c.input = &input{at: "body"}
 	case reads(r.Method) || r.Method == http.MethodDelete && r.ContentLength == 0:
 		c.input = &input{query: wire.Query(r), at: "query"}
 	case e.bare:

@@ -52,7 +52,8 @@ type Settings struct {
 // API is the surface. SignIn and the others are the cores it calls; Issuers are the
 // base URLs of all mounts of this installation. Granted judges an access token of
 // the provider's as one that came with a request to it. Settings may change while it
-// serves.
+// serves. Signed, which may be nil, answers a browser that came back from an
+// organization's provider from a sign-in that was not begun here.
 type API struct {
 	SignIn   *signin.Core
 	Self     *self.Core
@@ -62,11 +63,12 @@ type API struct {
 	Issuers  []string
 	Settings func() Settings
 	Granted  func(r *http.Request, raw string) (oauth.Live, oauth.AccessToken, error)
+	Signed   func(http.ResponseWriter, *http.Request, signin.SSOReturned, error)
 }
 
 // endpoints lists every route of the surface; there are no others.
 func (a *API) endpoints() []route {
-	return slices.Concat(a.signInRoutes(), a.sessionRoutes())
+	return slices.Concat(a.signInRoutes(), a.sessionRoutes(), a.identifyRoutes(), a.ssoRoutes())
 }
 
 // Endpoints are the routes at the paths that the contract gives them.
@@ -100,7 +102,10 @@ func (a *API) Routes() []wire.Route {
 // visitor is who asks, as the core wants it.
 func visitor(r *http.Request) signin.Visitor {
 	o := wire.OriginOf(r.Context())
-	return signin.Visitor{IP: o.IP, UserAgent: o.UserAgent, RequestID: o.RequestID, Base: base(r.Context())}
+	return signin.Visitor{
+		IP: o.IP, UserAgent: o.UserAgent, RequestID: o.RequestID, Base: base(r.Context()),
+		Manner: signin.Manner{Session: sessionLife, Challenge: challengeLife, AsksForCodes: true},
+	}
 }
 
 // base is the URL of the mount that the request came by.

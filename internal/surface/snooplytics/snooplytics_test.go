@@ -43,9 +43,11 @@ func stage(t *testing.T, d *db.DB) transcript.Stage {
 	r.Mount(api.Routes(), api.MethodNotAllowed)
 	r.NotFound(api.NotFound)
 	ada := r.User("ada@example.com", "Ada Lovelace", password, snoop)
+	c := newCustomers(r)
 	return transcript.Stage{
-		Host: r,
-		Vars: map[string]string{"ada": string(ada.ID), "snoop": string(snoop.ID)},
+		Host:  r,
+		Vars:  map[string]string{"ada": string(ada.ID), "snoop": string(snoop.ID), "acme": string(c.acme.ID), "beta": string(c.beta.ID)},
+		Hooks: c.hooks(),
 	}
 }
 
