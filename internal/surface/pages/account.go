@@ -207,6 +207,7 @@ func (p *Pages) unchanged(w http.ResponseWriter, r *http.Request, who self.Calle
 
 // signOut ends the browser's session, if it has one.
 func (p *Pages) signOut(w http.ResponseWriter, r *http.Request) {
+	there := p.farewell(r, "")
 	for _, c := range r.CookiesNamed(p.Flow.Cookie) {
 		if err := p.SignIn.SignOut(r.Context(), c.Value, false, visitor(r)); err != nil {
 			p.fail(w, r, err)
@@ -214,7 +215,11 @@ func (p *Pages) signOut(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	wire.ClearCookie(w, r, p.Flow.Cookie)
-	p.message(w, r, http.StatusOK, "Signed out", "You are signed out of this browser. Applications that you opened before may keep you signed in for a while.")
+	if there.Location == "" && there.Form == nil {
+		p.message(w, r, http.StatusOK, signedOut, goodbye)
+	} else if err := away(w, there.Location, there.Form); err != nil {
+		p.crash(w, r, err)
+	}
 }
 
 // proof is what a form shows for a sensitive change.

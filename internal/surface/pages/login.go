@@ -95,6 +95,10 @@ type loginData struct {
 	Setup       bool // the account page is where to go on
 	TOTPSession string
 	Proving     *proving
+
+	First bool   // only the address is asked for: it may be of an organization's that has a provider
+	Asked bool   // the address was given, and is of none such
+	SSO   string // the organization that the person has to come by
 }
 
 func dataFor(t target, cl client.Client) loginData {
@@ -140,11 +144,15 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) {
 	}
 	v := view{Title: titles[pageLogin], client: page.Client, Again: q.String("prompt") == "login"}
 	d := dataFor(t, page.Client)
+	if q.String("with") != "password" {
+		d = p.firstData(r, t, page.Client)
+	}
 	if token := q.String("oauth_token"); token != "" {
 		p.join(w, r, page, joinData{target: t, OAuthToken: token})
 		return
 	}
 	if d.Proving = p.proving(r, q.String("prove")); d.Proving != nil {
+		d.First = false
 		problem, d.Email, v.Title = "", d.Proving.Email, d.Proving.heading()
 	}
 	switch {
@@ -228,6 +236,7 @@ func (p *Pages) postLogin(w http.ResponseWriter, r *http.Request, in *wire.Param
 		})
 	}
 	if err != nil {
+		d.SSO = ssoRequired(err)
 		p.again(w, r, pageLogin, view{client: page.Client, Data: d}, err)
 		return
 	}

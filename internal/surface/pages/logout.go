@@ -46,12 +46,17 @@ func (p *Pages) postLogout(w http.ResponseWriter, r *http.Request, in *wire.Para
 		p.message(w, r, http.StatusOK, "You stay signed in", "Nothing was changed. You can close this page.")
 		return
 	}
+	there := p.farewell(r, out.Destination())
 	if err := p.OAuth.Leave(r.Context(), out.Client, p.sessionCookies(r), leaver(r)); err != nil {
 		p.fail(w, r, err)
 		return
 	}
 	wire.ClearCookie(w, r, p.Flow.Cookie)
-	p.left(w, r, out)
+	if there.Location == "" && there.Form == nil {
+		p.left(w, r, out)
+	} else if err := away(w, there.Location, there.Form); err != nil {
+		p.crash(w, r, err)
+	}
 }
 
 // leaving reads the request to sign out; false if it answered with a refusal.
@@ -74,7 +79,7 @@ func (p *Pages) left(w http.ResponseWriter, r *http.Request, out oauth.Logout) {
 		redirect(w, to)
 		return
 	}
-	p.message(w, r, http.StatusOK, "Signed out", "You are signed out of this browser. Applications that you opened before may keep you signed in for a while.")
+	p.message(w, r, http.StatusOK, signedOut, goodbye)
 }
 
 // sessionCookies are the values of the session cookie: there may be several, of

@@ -33,6 +33,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -88,15 +89,23 @@ type Pages struct {
 	// Reply sends a browser back to the client of an authorization request.
 	Reply func(w http.ResponseWriter, r *http.Request, reply oauth.Reply)
 	Flow  Flow
-	CSRF  *wire.CSRF
-	Now   func() time.Time
-	Log   *slog.Logger
+	// Deferred ends a sign-in at an organization's provider that another API of the
+	// mount began; nil if there is none.
+	Deferred func(w http.ResponseWriter, r *http.Request, got signin.SSOReturned, err error)
+	CSRF     *wire.CSRF
+	Now      func() time.Time
+	Log      *slog.Logger
 
 	views sync.Map // name → *template.Template, parsed when first shown
 }
 
 // Routes lists every route of the surface; there are no others.
 func (p *Pages) Routes() []wire.Route {
+	return slices.Concat(p.personRoutes(), p.ssoRoutes())
+}
+
+// personRoutes are those of who signs in, and of who is signed in.
+func (p *Pages) personRoutes() []wire.Route {
 	return []wire.Route{
 		{Method: "GET", Pattern: "/login", Handler: p.login},
 		{Method: "POST", Pattern: "/login", Handler: p.form(p.postLogin)},
@@ -157,15 +166,27 @@ func (p *Pages) boundForm(next formHandler, fields ...string) http.HandlerFunc {
 
 func (p *Pages) readForm(w http.ResponseWriter, r *http.Request, next formHandler, bind func(*wire.Params) []string) {
 	in, err := wire.ReadForm(w, r, wire.MaxBody)
+	var bound []string
+	if err == nil {
+		bound = bind(in)
+	}
+	if p.checkForm(w, r, in, err, bound...) {
+		next(w, r, in)
+	}
+}
+
+// checkForm reports whether a form could be read and came from a page of ours, and
+// answers if not.
+func (p *Pages) checkForm(w http.ResponseWriter, r *http.Request, in *wire.Params, err error, bind ...string) bool {
 	if err != nil {
 		p.message(w, r, statusOfBody(err), failed, "The form could not be read. Please go back and try again.")
-		return
+		return false
 	}
-	if err := p.CSRF.Check(origin(r), in.String("csrf"), bind(in)...); err != nil {
+	if err := p.CSRF.Check(origin(r), in.String("csrf"), bind...); err != nil {
 		p.message(w, r, http.StatusForbidden, "This page is too old", "Please go back, reload the page and try again. Your browser must accept cookies.")
-		return
+		return false
 	}
-	next(w, r, in)
+	return true
 }
 
 // statusOfBody is the status for a form that could not be read.

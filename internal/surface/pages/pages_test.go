@@ -289,6 +289,7 @@ func stage(t *testing.T, d *db.DB) transcript.Stage {
 	hooks := w.hooks()
 	maps.Copy(hooks, w.choices())
 	maps.Copy(hooks, w.authenticators())
+	maps.Copy(hooks, w.employers())
 	return transcript.Stage{Host: w, Vars: w.vars, Hooks: hooks, Authority: "auth.example.com"}
 }
 

@@ -27,11 +27,13 @@ var files embed.FS
 // The stylesheet and the scripts stand in the page itself, the scripts allowed by
 // their hash, so that a page is one answer and nothing else can run in it.
 var (
-	style = mustRead("assets/style.css")
+	style      = mustRead("assets/style.css")
+	setupStyle = style + mustRead("assets/setup.css")
 
 	fragment     = newScript("assets/fragment.js")
 	askPasskey   = newScript("assets/passkey.js")
 	loginPasskey = newScript("assets/fragment.js", "assets/passkey.js")
+	copyValue    = newScript("assets/copy.js")
 )
 
 func mustRead(name string) string {
@@ -69,6 +71,8 @@ func scriptOf(name string, v view) (s script, ok bool) {
 		return fragment, true
 	case account.Keys.Shown():
 		return askPasskey, true
+	case strings.HasPrefix(name, setupPages):
+		return copyValue, true
 	}
 	return s, false
 }
@@ -114,6 +118,9 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name st
 	v.Look = lookOf(v.client, v.Path)
 	v.Nonce = secret.Hex(16)
 	v.Style = template.CSS(style) //nolint:gosec // our own file
+	if strings.HasPrefix(name, setupPages) {
+		v.Style = template.CSS(setupStyle) //nolint:gosec // our own files
+	}
 	policy := "style-src 'nonce-" + v.Nonce + "'; img-src 'self' https: data:"
 	if name != pageMessage {
 		v.CSRF = p.CSRF.Token(w, r, v.bind...)
@@ -165,6 +172,15 @@ const (
 	pageReset   = "reset"
 	pageSignUp  = "signup"
 	pageTOTP    = "totp"
+
+	setupPages         = "setup-" // what the names of those have in common
+	pageSetupProvider  = "setup-provider"
+	pageSetupOurs      = "setup-ours"
+	pageSetupTheirs    = "setup-theirs"
+	pageSetupDomain    = "setup-domain"
+	pageSetupTest      = "setup-test"
+	pageSetupOn        = "setup-on"
+	pageSetupDirectory = "setup-directory"
 )
 
 // titles are the headings of the pages that always have the same.
@@ -189,7 +205,11 @@ func (p *Pages) template(name string) (*template.Template, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := template.New("layout.html").ParseFS(sub, "layout.html", "upstreams.html", name+".html")
+	parts := []string{"layout.html", "upstreams.html", name + ".html"}
+	if strings.HasPrefix(name, setupPages) {
+		parts = append(parts, "setup.html")
+	}
+	t, err := template.New("layout.html").ParseFS(sub, parts...)
 	if err != nil {
 		return nil, err
 	}

@@ -151,7 +151,8 @@ func statusOf(f *fault.Error) int {
 		return http.StatusServiceUnavailable
 	case fault.CredentialsInvalid, fault.CodeInvalid, fault.Unauthenticated:
 		return http.StatusUnauthorized
-	case fault.NotEnrolled, fault.EnrolmentPending, fault.EnrolmentSuspended, fault.FactorSetupRequired, fault.Forbidden, fault.ProofRequired, fault.TOTPDemanded:
+	case fault.NotEnrolled, fault.EnrolmentPending, fault.EnrolmentSuspended, fault.FactorSetupRequired, fault.Forbidden, fault.ProofRequired, fault.TOTPDemanded,
+		fault.SSORequired, fault.MFARequired, fault.EmailDomainForbidden, fault.ConnectionChanged:
 		return http.StatusForbidden
 	}
 	return http.StatusBadRequest
@@ -207,6 +208,9 @@ var reasons = map[string]fault.Code{
 func reasonWords(problem, reason string) string {
 	if code, ok := reasons[reason]; ok && problem == "oauth_failed" {
 		return said[code]
+	}
+	if problem == "sso_failed" {
+		return ssoReason(reason)
 	}
 	return problemWords(problem)
 }
