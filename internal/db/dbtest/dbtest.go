@@ -4,9 +4,7 @@ package dbtest
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -82,7 +80,7 @@ var emptySQLite = sync.OnceValues(func() ([]byte, error) {
 // test is skipped.
 func Postgres(t testing.TB) *db.DB {
 	t.Helper()
-	return migrated(t, PostgresURL(t))
+	return open(t, borrowed(t), db.Options{})
 }
 
 // SQLiteURL is the URL of a file that does not exist yet.
@@ -94,56 +92,13 @@ func SQLiteURL(t testing.TB) string {
 // PostgresURL is the URL of an empty schema, which is dropped when the test ends.
 func PostgresURL(t testing.TB) string {
 	t.Helper()
-	server := os.Getenv(Variable)
-	if server == "" {
-		t.Skipf("%s is not set: not tested on PostgreSQL", Variable)
-	}
-	u, err := url.Parse(server)
-	if err != nil {
-		t.Fatalf("%s: %v", Variable, err)
-	}
-	q := u.Query()
-	if !q.Has("pool_max_conns") {
-		q.Set("pool_max_conns", "4") // many tests share the server
-	}
-	if !q.Has("synchronous_commit") {
-		q.Set("synchronous_commit", "off") // nothing here outlives the server
-	}
-	u.RawQuery = q.Encode()
-	server = u.String()
-
-	schema := "t_" + strings.ToLower(rand.Text())
-	run(t, server, `CREATE SCHEMA `+schema)
-	t.Cleanup(func() { run(t, server, `DROP SCHEMA `+schema+` CASCADE`) })
-	q.Set("search_path", schema)
-	u.RawQuery = q.Encode()
-	return u.String()
-}
-
-func run(t testing.TB, server, statement string) {
-	t.Helper()
-	ctx := context.Background() // also after the test's own has ended
-	d, err := db.Open(ctx, server)
-	if err != nil {
-		t.Fatalf("PostgreSQL at %s: %v", Variable, err)
-	}
-	defer d.Close()
-	err = d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
-		_, err := tx.Exec(ctx, statement)
-		return err
+	s := newSchema(t)
+	t.Cleanup(func() {
+		if err := s.drop(); err != nil {
+			t.Error(err)
+		}
 	})
-	if err != nil {
-		t.Fatalf("%s: %v", statement, err)
-	}
-}
-
-func migrated(t testing.TB, url string) *db.DB {
-	t.Helper()
-	d := open(t, url, db.Options{})
-	if _, err := d.Migrate(t.Context()); err != nil {
-		t.Fatalf("migrate: %v", err)
-	}
-	return d
+	return s.url
 }
 
 func open(t testing.TB, url string, o db.Options) *db.DB {

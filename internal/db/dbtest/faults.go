@@ -23,11 +23,9 @@ type Faults struct {
 // notice them: whatever it asks for happens once, whole, or not at all.
 func EachFaulty(t *testing.T, f Faults, test func(t *testing.T, d *db.DB)) {
 	t.Helper()
-	EachURL(t, func(t *testing.T, url string) {
-		// Migrated in peace: that is not what the test is about.
-		migrated(t, url)
-		test(t, open(t, url, db.Options{Fault: f.roll()}))
-	})
+	// Migrated in peace: that is not what the test is about.
+	t.Run("sqlite", func(t *testing.T) { test(t, open(t, migratedSQLite(t), db.Options{Fault: f.roll()})) })
+	t.Run("postgres", func(t *testing.T) { test(t, open(t, borrowed(t), db.Options{Fault: f.roll()})) })
 }
 
 func (f Faults) roll() func(db.Step) error {
