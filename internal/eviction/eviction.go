@@ -24,13 +24,18 @@ import (
 // Everything ends whatever keeps a user signed in, or could sign them in without the
 // password or the second factor, and reports how many browser sessions that were.
 func Everything(ctx context.Context, tx *db.Tx, u identity.UserID, now time.Time) (sessions int64, err error) {
+	if _, err := apikey.EndByUser(ctx, tx, u, ""); err != nil {
+		return 0, err
+	}
+	return SignIns(ctx, tx, u, now)
+}
+
+// SignIns is Everything but for the API keys, which sign nobody in.
+func SignIns(ctx context.Context, tx *db.Tx, u identity.UserID, now time.Time) (sessions int64, err error) {
 	if sessions, err = session.EndAll(ctx, tx, u, ""); err != nil {
 		return 0, fmt.Errorf("end sessions: %w", err)
 	}
 	if _, err := token.EndByUser(ctx, tx, u); err != nil {
-		return 0, err
-	}
-	if _, err := apikey.EndByUser(ctx, tx, u, ""); err != nil {
 		return 0, err
 	}
 	if err := logout.Everything(ctx, tx, u, "", now); err != nil {

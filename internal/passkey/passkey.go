@@ -95,9 +95,15 @@ func NewParty(base, name string) (Party, error) {
 	if err != nil || u.Hostname() == "" {
 		return Party{}, fmt.Errorf("passkey: %q is not the address of a page", base)
 	}
-	w, err := webauthn.New(&webauthn.Config{RPID: u.Hostname(), RPDisplayName: name, RPOrigins: []string{u.Scheme + "://" + u.Host}})
+	return NewPartyOf(u.Hostname(), name, u.Scheme+"://"+u.Host)
+}
+
+// NewPartyOf returns the relying party of a domain whose pages are at origins, each
+// the domain itself or below it.
+func NewPartyOf(domain, name string, origins ...string) (Party, error) {
+	w, err := webauthn.New(&webauthn.Config{RPID: domain, RPDisplayName: name, RPOrigins: origins})
 	if err != nil {
-		return Party{}, fmt.Errorf("passkey: relying party %s: %w", u.Host, err)
+		return Party{}, fmt.Errorf("passkey: relying party %s: %w", domain, err)
 	}
 	return Party{w}, nil
 }

@@ -157,6 +157,7 @@ func (s *stage) wantSurfaces() {
 		Snooplytics: &Snooplytics{
 			Client: string(s.byKey("snoop")), AppURL: "https://app.example.com", CompletionURL: "http://localhost:3030/sso/done", ErrorURL: "https://app.example.com/oops",
 			CookiePrefix: "snoop", KeyPrefix: "tkn_", ErrorProfile: "guide", RevealPasskeys: true, BindBrowser: new(false), ResetEndsKeys: true,
+			PasskeyDomain: "example.com",
 		},
 		Tofu: &Tofu{Client: string(s.byKey("tofu")), Google: "google", Okta: "okta", WorkOS: "workos", AppendSlash: "serve", RotateRefresh: true,
 			LogoutRevokesRefresh: new(false), ProxyMode: true, PasswordRequiresNoMFA: new(false), RequireVerifiedEmail: new(false),

@@ -35,6 +35,9 @@ func (c *checker) surfaceDefaults(path string, cl *Client) {
 		// whose address is not proved (contract snooplytics §11).
 		yes(&cl.Accounts, true)
 		yes(&cl.VerifiedEmail, true)
+		if !c.doc.Has(path + ".password") {
+			cl.Password = PasswordPolicy{MinLength: client.MinPassword, MaxLength: 128}
+		}
 	}
 	switch c.bound[cl.Key] {
 	case "accountmaker":
@@ -167,6 +170,9 @@ func (c *checker) snooplytics(path string, v *Snooplytics) {
 	}
 	if !keyPrefix.MatchString(v.KeyPrefix) {
 		c.wrong(path+".key_prefix", "must be 1 to 15 letters and digits, and _ at the end")
+	}
+	if v.PasskeyDomain != "localhost" {
+		c.domain(path+".passkey_domain", v.PasskeyDomain)
 	}
 	c.oneOf(path+".error_profile", v.ErrorProfile, "reference", "guide")
 	yes(&v.BindBrowser, true)

@@ -382,7 +382,7 @@ surfaces:
   keymaster: {console_client: console}
   accountmaker: {default_client: am}
   snooplytics: {client: snoop, app_url: "https://app.example.com", completion_url: "http://localhost:3030/sso/done", error_url: "https://app.example.com/oops",
-                cookie_prefix: snoop, key_prefix: tkn_, error_profile: guide, reveal_passkeys: true, bind_browser: false, reset_ends_keys: true}
+                cookie_prefix: snoop, key_prefix: tkn_, error_profile: guide, reveal_passkeys: true, bind_browser: false, reset_ends_keys: true, passkey_domain: example.com}
   tofu: {client: tofu, google: google, okta: okta, workos: workos, append_slash: serve, rotate_refresh: true, logout_revokes_refresh: false,
          proxy_mode: true, password_requires_no_mfa: false, require_verified_email: false, impersonation: true, pkce: required,
          return_to: https://tofu.example.com/bye}

@@ -57,6 +57,7 @@ type Snooplytics struct {
 	RevealPasskeys bool   `yaml:"reveal_passkeys,omitempty" json:"reveal_passkeys,omitempty"` // identify tells who has one
 	BindBrowser    *bool  `yaml:"bind_browser,omitempty" json:"bind_browser"`                 // on
 	ResetEndsKeys  bool   `yaml:"reset_ends_keys,omitempty" json:"reset_ends_keys,omitempty"`
+	PasskeyDomain  string `yaml:"passkey_domain,omitempty" json:"passkey_domain,omitempty"` // else the host of app_url
 }
 
 // Tofu binds the surface to its client and its providers to upstreams; the rest

@@ -34,21 +34,7 @@ func (c *Core) ChangePassword(ctx context.Context, who Caller, proof Proof, fres
 	if err != nil {
 		return err
 	}
-	if u.HasPassword() {
-		if err := c.changing(ctx, who); err != nil {
-			return err
-		}
-		err = c.provePassword(ctx, who, proof, fault.CurrentPasswordWrong)
-	} else {
-		proof.Password = ""
-		if who.Session.ID == "" {
-			// An access token is in the hands of the application it was made
-			// for, which must not make itself a way in to all the others.
-			who.AuthenticatedAt = time.Time{}
-		}
-		err = c.prove(ctx, who, proof)
-	}
-	if err != nil {
+	if err := c.proveOwner(ctx, who, u, proof, fault.CurrentPasswordWrong); err != nil {
 		return err
 	}
 	if err := password.Fault(password.Policy(policy).Check(fresh, u.Email, u.DisplayName)); err != nil {
@@ -83,6 +69,24 @@ func (c *Core) ChangePassword(ctx context.Context, who Caller, proof Proof, fres
 		}
 		return job.EnqueueMail(ctx, tx, c.Key, mail.PasswordChanged, u.Email, mail.Data{Name: u.DisplayName}, c.Now())
 	})
+}
+
+// proveOwner judges the proof for what only the owner of the password may do: who has
+// one shows it, who has none another proof. wrong names the fault of a wrong one.
+func (c *Core) proveOwner(ctx context.Context, who Caller, u identity.User, proof Proof, wrong fault.Code) error {
+	if u.HasPassword() {
+		if err := c.changing(ctx, who); err != nil {
+			return err
+		}
+		return c.provePassword(ctx, who, proof, wrong)
+	}
+	proof.Password = ""
+	if who.Session.ID == "" {
+		// An access token is in the hands of the application it was made
+		// for, which must not make itself a way in to all the others.
+		who.AuthenticatedAt = time.Time{}
+	}
+	return c.prove(ctx, who, proof)
 }
 
 // endOthers ends every browser session of the caller but the one they are in.

@@ -5,6 +5,7 @@
 package self
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -51,6 +52,7 @@ type Caller struct {
 	Org             org.ID
 	Scopes          []string
 	AuthenticatedAt time.Time
+	FreshFor        time.Duration
 	IP              string
 	RequestID       string
 }
@@ -191,7 +193,7 @@ func (c *Core) changing(ctx context.Context, who Caller) error {
 
 func (c *Core) fresh(who Caller) bool {
 	age := c.Now().Sub(who.AuthenticatedAt)
-	return !who.AuthenticatedAt.IsZero() && age >= 0 && age < Fresh
+	return !who.AuthenticatedAt.IsZero() && age >= 0 && age < cmp.Or(who.FreshFor, Fresh)
 }
 
 // provePassword verifies the caller's password; wrong names the fault of a

@@ -116,7 +116,7 @@ func (s *settings) snooplytics() snooplytics.Settings {
 	return snooplytics.Settings{
 		Client: client.ID(v.Client), AppURL: v.AppURL, CompletionURL: v.CompletionURL, ErrorURL: v.ErrorURL,
 		CookiePrefix: v.CookiePrefix, KeyPrefix: v.KeyPrefix, Guide: v.ErrorProfile == "guide",
-		RevealPasskeys: v.RevealPasskeys, AnyBrowser: !on(v.BindBrowser), ResetEndsKeys: v.ResetEndsKeys,
+		RevealPasskeys: v.RevealPasskeys, AnyBrowser: !on(v.BindBrowser), ResetEndsKeys: v.ResetEndsKeys, PasskeyDomain: v.PasskeyDomain,
 	}
 }
 

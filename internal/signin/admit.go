@@ -179,7 +179,7 @@ func (c *Core) judge(ctx context.Context, tx *db.Tx, p proof, now time.Time) (Ou
 	}
 	in, err := c.complete(ctx, tx, p, s.Roles, now)
 	if err == nil {
-		in.Trusted = trusted
+		in.Trusted, in.Factor = trusted, s.Factor
 	}
 	return Outcome{SignedIn: in}, nil, err
 }

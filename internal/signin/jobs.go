@@ -17,6 +17,12 @@ func (c *Core) Handlers() map[job.Kind]job.Handler {
 		JobRecover: {Retry: retries, Run: func(ctx context.Context, j job.Job) error {
 			return c.Recover(ctx, j.Payload)
 		}},
+		JobSignUp: {Retry: retries, Run: func(ctx context.Context, j job.Job) error {
+			return c.SignUpLater(ctx, j.Payload)
+		}},
+		JobVerify: {Retry: retries, Run: func(ctx context.Context, j job.Job) error {
+			return c.Verify(ctx, j.Payload)
+		}},
 		JobMagicLink: {Retry: retries, Run: func(ctx context.Context, j job.Job) error {
 			return c.SendMagicLink(ctx, j.Payload)
 		}},

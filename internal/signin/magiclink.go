@@ -21,7 +21,8 @@ import (
 // MagicLinkIn asks for a link that signs in. RedirectURI, if given, must be a
 // registered one and is where the link ends up; a Request says so itself. Page is
 // where the link leads on the mount, "" for ours; Browser, if set, is what the
-// browser that asked will know the link by.
+// browser that asked will know the link by. Name is what to call somebody new; Life
+// is how long the link is good, 0 for MagicLinkLifetime.
 type MagicLinkIn struct {
 	ClientID    client.ID
 	Email       string
@@ -30,6 +31,8 @@ type MagicLinkIn struct {
 	Prove       Prove
 	Page        string
 	Browser     string
+	Name        string
+	Life        time.Duration
 	Limits      []limit.Rule
 	Visitor     Visitor
 }
@@ -58,7 +61,8 @@ func (c *Core) RequestMagicLink(ctx context.Context, in MagicLinkIn) error {
 		if err := takeIn(ctx, tx, c.Now(), in.Limits...); err != nil {
 			return err
 		}
-		return c.queue(ctx, tx, JobMagicLink, address{ClientID: in.ClientID, Email: email, Base: in.Visitor.Base, RedirectURI: in.RedirectURI, Request: in.Request, Prove: in.Prove.hash(), Page: in.Page, Browser: in.Browser})
+		return c.queue(ctx, tx, JobMagicLink, address{ClientID: in.ClientID, Email: email, Base: in.Visitor.Base, RedirectURI: in.RedirectURI, Request: in.Request, Prove: in.Prove.hash(), Page: in.Page, Browser: in.Browser,
+			Name: in.Name, Life: in.Life})
 	})
 }
 
@@ -68,6 +72,7 @@ type magicLink struct {
 	Request     string `json:"request,omitempty"`
 	Prove       []byte `json:"prove,omitempty"`   // SHA-256 of the secret of an upstream account that waits
 	Browser     []byte `json:"browser,omitempty"` // the hash
+	Name        string `json:"name,omitempty"`
 }
 
 // SendMagicLink is the job behind RequestMagicLink. A mail is due if the user
@@ -107,7 +112,7 @@ func (c *Core) SendMagicLink(ctx context.Context, payload []byte) error {
 				return err
 			}
 		}
-		link := magicLink{RedirectURI: to.RedirectURI, Request: to.Request, Prove: to.Prove}
+		link := magicLink{RedirectURI: to.RedirectURI, Request: to.Request, Prove: to.Prove, Name: to.Name}
 		if to.Browser != "" {
 			link.Browser = secret.Hash(to.Browser)
 		}
@@ -115,9 +120,9 @@ func (c *Core) SendMagicLink(ctx context.Context, payload []byte) error {
 		if err != nil {
 			return err
 		}
-		now := c.Now()
+		now, life := c.Now(), cmp.Or(to.Life, MagicLinkLifetime)
 		raw, err := onetime.Create(ctx, tx, onetime.Secret{
-			Purpose: onetime.MagicLink, UserID: u.ID, ClientID: cl.ID, Email: to.Email, Data: data, ExpiresAt: now.Add(MagicLinkLifetime),
+			Purpose: onetime.MagicLink, UserID: u.ID, ClientID: cl.ID, Email: to.Email, Data: data, ExpiresAt: now.Add(life),
 		}, now)
 		if err != nil {
 			return err
@@ -131,7 +136,7 @@ func (c *Core) SendMagicLink(ctx context.Context, payload []byte) error {
 			page = to.Base + "/magic-link"
 		}
 		d.Link = linkTo(own, page, raw)
-		d.Minutes = int(MagicLinkLifetime.Minutes())
+		d.Minutes = int(life.Minutes())
 		return c.queueMail(ctx, tx, mail.MagicLink, to.Email, d)
 	})
 }
@@ -149,10 +154,12 @@ type SpendLinkIn struct {
 
 // MagicLinkOut is where a spent link leads. Client and RedirectURI, or Request,
 // are set whenever the link was one of ours, also beside a fault. Chosen says
-// that the RedirectURI was asked for with the link.
+// that the RedirectURI was asked for with the link, New that it made its reader a user.
 type MagicLinkOut struct {
 	Outcome
 	Chosen      bool
+	New         bool
+	name        string
 	browser     []byte
 	Client      client.Client
 	RedirectURI string
@@ -198,8 +205,8 @@ func (out *MagicLinkOut) admit(ctx context.Context, tx *db.Tx, c *Core, s onetim
 		} else if !ok || out.Client.Policy.MagicLinkExisting {
 			return fault.New(fault.NotEnrolled), nil
 		}
-		u := newUser(s.Email, "", "", c.Now())
-		u.EmailVerified = true
+		u := newUser(s.Email, out.name, "", c.Now())
+		u.EmailVerified, out.New = true, true
 		if user, err = c.create(ctx, tx, out.Client, u, client.MethodMagicLink, "", v); err != nil {
 			return nil, err
 		}
@@ -275,7 +282,7 @@ func (out *MagicLinkOut) target(ctx context.Context, tx *db.Tx, s onetime.Secret
 	} else if err != nil {
 		return nil, err
 	}
-	out.browser = data.Browser
+	out.browser, out.name = data.Browser, data.Name
 	if out.Client, out.Request, out.prove = cl, data.Request, data.Prove; data.Request != "" {
 		return nil, nil
 	}

@@ -178,7 +178,7 @@ func (c *Core) presentedPasskey(ctx context.Context, in PasskeyIn) (cl client.Cl
 	case claimed != nil:
 		j.err = claimed
 	case user.ID == "":
-		j.err = errors.New("no such passkey")
+		j.err = passkey.ErrUnknown
 	default:
 		if j.Passkey, j.err = in.Party.Answered(key, asked.State, in.Response, c.Now()); !errors.Is(j.err, passkey.ErrRefused) {
 			err = j.err

@@ -131,7 +131,7 @@ func (c *Core) evict(ctx context.Context, tx *db.Tx, u identity.User, k keep, v 
 // link ends nothing of what came before it, because who presses its button is as a
 // rule who signed up; but if that was somebody else, a new password alone would not
 // put them out.
-func (c *Core) evictOlder(ctx context.Context, tx *db.Tx, u identity.User, address string, v Visitor) error {
+func (c *Core) evictOlder(ctx context.Context, tx *db.Tx, u identity.User, address string, keepKeys bool, v Visitor) error {
 	emails, err := identity.Emails(ctx, tx, u.ID)
 	if err != nil {
 		return err
@@ -149,7 +149,7 @@ func (c *Core) evictOlder(ctx context.Context, tx *db.Tx, u identity.User, addre
 			return err
 		}
 	}
-	return c.endEverything(ctx, tx, u, v)
+	return c.endEverything(ctx, tx, u, keepKeys, v)
 }
 
 func (c *Core) recordEvicted(ctx context.Context, tx *db.Tx, u identity.User, gone []identity.Link, keys int64, reason string, v Visitor) error {

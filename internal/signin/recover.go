@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"time"
 
 	"sallyport/internal/audit"
 	"sallyport/internal/client"
@@ -24,6 +25,8 @@ import (
 const (
 	JobRecover   job.Kind = "signin.recover"
 	JobMagicLink job.Kind = "signin.magic_link"
+	JobSignUp    job.Kind = "signin.sign_up"
+	JobVerify    job.Kind = "signin.verify"
 )
 
 // maxResets is how many reset links of one user are good at a time.
@@ -39,6 +42,9 @@ type address struct {
 	Prove       []byte    `json:"prove,omitempty"`
 	Page        string    `json:"page,omitempty"`
 	Browser     string    `json:"browser,omitempty"`
+
+	Name string        `json:"name,omitempty"`
+	Life time.Duration `json:"life,omitempty"`
 }
 
 // ForgotIn asks for a reset link. Limits are answered with a fault; Silent
@@ -131,6 +137,7 @@ type ResetIn struct {
 	Password string
 	Limits   Limits
 	Login    limit.Rule
+	KeepKeys bool // API keys stay good
 	Visitor  Visitor
 }
 
@@ -209,7 +216,7 @@ func (c *Core) reset(ctx context.Context, tx *db.Tx, in ResetIn, hash string) (*
 	if first {
 		err = c.evictAll(ctx, tx, u, in.Visitor)
 	} else {
-		err = c.evictOlder(ctx, tx, u, s.Email, in.Visitor)
+		err = c.evictOlder(ctx, tx, u, s.Email, in.KeepKeys, in.Visitor)
 	}
 	if err != nil {
 		return nil, err
@@ -236,8 +243,12 @@ func (c *Core) reset(ctx context.Context, tx *db.Tx, in ResetIn, hash string) (*
 
 // endEverything ends whatever keeps a user signed in, or could sign them in
 // without the password or the second factor.
-func (c *Core) endEverything(ctx context.Context, tx *db.Tx, u identity.User, v Visitor) error {
-	ended, err := eviction.Everything(ctx, tx, u.ID, c.Now())
+func (c *Core) endEverything(ctx context.Context, tx *db.Tx, u identity.User, keepKeys bool, v Visitor) error {
+	end := eviction.Everything
+	if keepKeys {
+		end = eviction.SignIns
+	}
+	ended, err := end(ctx, tx, u.ID, c.Now())
 	if err != nil {
 		return err
 	}

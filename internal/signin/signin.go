@@ -68,6 +68,7 @@ const (
 	MagicLinkLifetime = 15 * time.Minute
 	ResetLifetime     = time.Hour
 	VerifyLifetime    = 24 * time.Hour
+	ConfirmLifetime   = time.Hour // contract snooplytics §11
 )
 
 // Core holds what the operations need.
@@ -121,8 +122,10 @@ type SignedIn struct {
 	// session, if this sign-in started it.
 	SessionID session.ID
 	Started   session.Session
-	// Trusted is the next cookie of a browser that is trusted with the second factor.
+	// Trusted is the next cookie of a browser that is trusted with the second factor;
+	// Factor tells that the user has one.
 	Trusted *Trusted
+	Factor  bool
 	// AuthenticatedAt is when the person proved themselves; zero after a
 	// refresh, which proves nothing.
 	AuthenticatedAt time.Time

@@ -178,6 +178,9 @@ func (c *Core) VerifyEmail(ctx context.Context, raw string, v Visitor) error {
 		if err != nil {
 			return nil, err
 		}
-		return nil, audit.Record(ctx, tx, c.Now(), v.event(audit.UserEmailVerified, u, client.Client{ID: s.ClientID}, nil))
+		if err := audit.Record(ctx, tx, c.Now(), v.event(audit.UserEmailVerified, u, client.Client{ID: s.ClientID}, nil)); err != nil {
+			return nil, err
+		}
+		return nil, c.supersede(ctx, tx, u, s.Data, v)
 	})
 }

@@ -50,7 +50,10 @@ func (c *Core) ConfirmEmail(ctx context.Context, raw string, v Visitor) (client.
 		if err != nil {
 			return nil, err
 		}
-		return nil, audit.Record(ctx, tx, c.Now(), v.event(audit.UserEmailVerified, u, cl, nil))
+		if err := audit.Record(ctx, tx, c.Now(), v.event(audit.UserEmailVerified, u, cl, nil)); err != nil {
+			return nil, err
+		}
+		return nil, c.supersede(ctx, tx, u, s.Data, v)
 	})
 	return cl, err
 }

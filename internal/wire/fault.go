@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,4 +40,27 @@ func Prefetch(r *http.Request) bool {
 		}
 	}
 	return false
+}
+
+// scanners are words in the names of programs that open links which are not
+// theirs: of mail gateways, chats and search engines.
+var scanners = []string{
+	"safelinks", "barracuda", "mimecast", "proofpoint", "urldefense", "symantec", "messagelabs", "fireeye", "trendmicro", "sophos",
+	"googleimageproxy", "google-safety", "googlebot", "bingbot", "bingpreview", "yandexbot", "duckduckbot", "applebot", "yahoo",
+	"slackbot", "slack-imgproxy", "discordbot", "telegrambot", "whatsapp", "twitterbot", "facebookexternalhit", "linkedinbot", "skypeuripreview",
+	"crawler", "spider", "preview", "headlesschrome", "phantomjs", "virustotal", "urlscan",
+}
+
+// Looks reports whether a request only looks: HEAD, a browser that fetches ahead,
+// or a program that is known to open links of mails before people do. What a
+// page's script asks for is no such link, whatever browser runs it.
+func Looks(r *http.Request) bool {
+	if r.Method == http.MethodHead || Prefetch(r) {
+		return true
+	}
+	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" && mode != "navigate" {
+		return false
+	}
+	agent := strings.ToLower(r.UserAgent())
+	return slices.ContainsFunc(scanners, func(word string) bool { return strings.Contains(agent, word) })
 }

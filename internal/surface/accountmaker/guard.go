@@ -198,25 +198,5 @@ func navigates(r *http.Request) bool {
 	return strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// scanners are words in the names of programs that open links which are not
-// theirs: of mail gateways, chats and search engines.
-var scanners = []string{
-	"safelinks", "barracuda", "mimecast", "proofpoint", "urldefense", "symantec", "messagelabs", "fireeye", "trendmicro", "sophos",
-	"googleimageproxy", "google-safety", "googlebot", "bingbot", "bingpreview", "yandexbot", "duckduckbot", "applebot", "yahoo",
-	"slackbot", "slack-imgproxy", "discordbot", "telegrambot", "whatsapp", "twitterbot", "facebookexternalhit", "linkedinbot", "skypeuripreview",
-	"crawler", "spider", "preview", "headlesschrome", "phantomjs", "virustotal", "urlscan",
-}
-
-// looks reports whether a request only looks: HEAD, a browser that fetches ahead,
-// or a program that is known to open links of mails before people do. What a
-// page's script asks for is no such link, whatever browser runs it.
-func looks(r *http.Request) bool {
-	if r.Method == http.MethodHead || wire.Prefetch(r) {
-		return true
-	}
-	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" && mode != "navigate" {
-		return false
-	}
-	agent := strings.ToLower(r.UserAgent())
-	return slices.ContainsFunc(scanners, func(word string) bool { return strings.Contains(agent, word) })
-}
+// looks reports whether a request only looks at a link.
+func looks(r *http.Request) bool { return wire.Looks(r) }

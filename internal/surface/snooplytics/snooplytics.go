@@ -47,6 +47,7 @@ type Settings struct {
 	RevealPasskeys bool // identify tells who has one
 	AnyBrowser     bool // a handle is good in another browser than the one that began
 	ResetEndsKeys  bool
+	PasskeyDomain  string // "" is the host of AppURL, or of the mount
 }
 
 // API is the surface. SignIn and the others are the cores it calls; Issuers are the
