@@ -19,7 +19,7 @@ const prefix = "scim_"
 // startLength is how much of the random part is kept to tell tokens apart by.
 const startLength = 6
 
-const tokenColumns = `id, org_id, start, agent, created_at, used_at`
+const tokenColumns = `id, org_id, start, agent, created_at, used_at` //nolint:gosec // names of columns
 
 func scanToken(r db.Row) (t Token, err error) {
 	var created, used db.Time

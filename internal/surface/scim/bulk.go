@@ -179,7 +179,7 @@ func (j *job) do(ctx context.Context, o order, named []string) {
 		return s
 	}
 	o.data, _ = visit(o.data, resolved).(map[string]any)
-	handler, id := j.a.handler(o.method, o.path)
+	handler, kind, id := j.a.handler(o.method, o.path)
 	if handler == nil {
 		j.tell(o, answer{}, &problem{status: 404, detail: "No such path."})
 		return
@@ -187,12 +187,12 @@ func (j *job) do(ctx context.Context, o order, named []string) {
 	x := j.x
 	x.id, x.body, x.versions = resolved(id), o.data, o.versions
 	out, err := handler(ctx, x)
-	if err != nil {
-		j.tell(o, answer{}, j.a.problemOf(ctx, err))
-		return
+	if o.method != http.MethodPost { // where it is, also of one that is not as it should be
+		out.location = x.base + "/" + kind + "/" + x.id
 	}
-	if out.location == "" && x.id != "" {
-		out.location = x.base + strings.TrimSuffix(o.path, id) + x.id
+	if err != nil {
+		j.tell(o, out, j.a.problemOf(ctx, err))
+		return
 	}
 	if o.method == http.MethodPost {
 		j.made[o.bulkID] = str(out.resource["id"])
@@ -200,17 +200,17 @@ func (j *job) do(ctx context.Context, o order, named []string) {
 	j.tell(o, out, nil)
 }
 
-// handler is what does an operation at a path, and the id in it.
-func (a *API) handler(method, path string) (func(context.Context, exchange) (answer, error), string) {
-	path = strings.TrimPrefix(path, directory.Path)
-	kind, id, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+// handler is what does an operation at a path, and what the path is made of.
+func (a *API) handler(method, path string) (do func(context.Context, exchange) (answer, error), kind, id string) {
+	kind, id, _ = strings.Cut(strings.TrimPrefix(strings.TrimPrefix(path, directory.Path), "/"), "/")
 	if (id == "") != (method == http.MethodPost) || strings.Contains(id, "/") {
-		return nil, ""
+		return nil, "", ""
 	}
-	return map[string]func(context.Context, exchange) (answer, error){
+	do = map[string]func(context.Context, exchange) (answer, error){
 		"POST Users": a.createUser, "PUT Users": a.replaceUser, "PATCH Users": a.patchUser, "DELETE Users": a.deleteUser,
 		"POST Groups": a.createGroup, "PUT Groups": a.replaceGroup, "PATCH Groups": a.patchGroup, "DELETE Groups": a.deleteGroup,
-	}[method+" "+kind], id
+	}[method+" "+kind]
+	return do, kind, id
 }
 
 // tell writes down what became of an operation: where the resource is, or what is wrong.

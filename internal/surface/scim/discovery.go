@@ -10,7 +10,7 @@ import (
 
 // document answers with one of the documents in which the surface describes itself (RFC
 // 7644 §4); nil is that there is none of the id.
-func (a *API) document(make func(base, id string) map[string]any) http.HandlerFunc {
+func (a *API) document(build func(base, id string) map[string]any) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		_, err := a.caller(r)
 		if err == nil && r.URL.Query().Has("filter") { // a filter here must be refused (RFC 7644 §4)
@@ -20,7 +20,7 @@ func (a *API) document(make func(base, id string) map[string]any) http.HandlerFu
 			a.fail(w, r, err)
 			return
 		}
-		doc := make(wire.MountOf(r.Context()).Base+directory.Path, r.PathValue("id"))
+		doc := build(wire.MountOf(r.Context()).Base+directory.Path, r.PathValue("id"))
 		if doc == nil {
 			a.NotFound(w, r)
 			return

@@ -36,7 +36,7 @@ func (e term) holds(v map[string]any) bool {
 		return (e.op == "eq") == (len(found) == 0)
 	}
 	attr := e.at.compared()
-	any := func(op string) bool {
+	one := func(op string) bool {
 		for _, f := range found {
 			if attr.compare(op, f, e.value) {
 				return true
@@ -45,9 +45,9 @@ func (e term) holds(v map[string]any) bool {
 		return false
 	}
 	if e.op == "ne" {
-		return !any("eq")
+		return !one("eq")
 	}
-	return any(e.op)
+	return one(e.op)
 }
 
 // compared is the attribute whose values are compared: of one with parts that is named

@@ -1,6 +1,9 @@
 package scim
 
-import "reflect"
+import (
+	"maps"
+	"reflect"
+)
 
 // patchList changes an attribute that may have several values.
 func patchList(holder map[string]any, at path, o operation) error {
@@ -130,9 +133,7 @@ func setValue(parts map[string]any, at path, o operation) error {
 	}
 	v, err := at.attr.single(o.value)
 	fresh, _ := v.(map[string]any)
-	for name, part := range fresh {
-		parts[name] = part
-	}
+	maps.Copy(parts, fresh)
 	return err
 }
 

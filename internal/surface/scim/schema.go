@@ -54,13 +54,13 @@ const (
 
 // plural is an attribute of values with a type, as most are that somebody may have
 // several of (RFC 7643 §2.4).
-func plural(name, about, kind string, more ...attribute) attribute {
-	subs := append([]attribute{{name: "value", kind: kind, about: "The value"}}, more...)
-	return attribute{name: name, kind: complex, about: about, multi: true, subs: append(subs,
-		attribute{name: "display", kind: text, about: "How to show it"},
-		attribute{name: "type", kind: text, about: "What it is for, such as work"},
-		attribute{name: "primary", kind: boolean, about: "Whether it is the preferred one"},
-	)}
+func plural(name, about, kind string) attribute {
+	return attribute{name: name, kind: complex, about: about, multi: true, subs: []attribute{
+		{name: "value", kind: kind, about: "The value"},
+		{name: "display", kind: text, about: "How to show it"},
+		{name: "type", kind: text, about: "What it is for, such as work"},
+		{name: "primary", kind: boolean, about: "Whether it is the preferred one"},
+	}}
 }
 
 // userSchema is what is kept of somebody (RFC 7643 §4.1). Passwords are not: people who

@@ -2,8 +2,10 @@ package scim_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"testing"
 
 	"sallyport/internal/client"
@@ -144,9 +146,9 @@ func (s *site) hooks() map[string]func(*testing.T, map[string]string) {
 	do := func(fn func(context.Context, *db.Tx) error) func(*testing.T, map[string]string) {
 		return func(*testing.T, map[string]string) { s.Write(fn) }
 	}
-	return map[string]func(*testing.T, map[string]string){
+	hooks := map[string]func(*testing.T, map[string]string){
 		"rules":           func(*testing.T, map[string]string) { s.rules() },
-		"switch off":      do(func(ctx context.Context, tx *db.Tx) error { return directory.Disable(ctx, tx, s.acme) }),
+		"switch evil off": do(func(ctx context.Context, tx *db.Tx) error { return directory.Disable(ctx, tx, s.evil) }),
 		"lose the domain": do(func(ctx context.Context, tx *db.Tx) error { return org.Disclaim(ctx, tx, s.acme, "acme.com") }),
 		"suspend the organization": do(func(ctx context.Context, tx *db.Tx) error {
 			o, err := org.ByID(ctx, tx, s.acme)
@@ -156,23 +158,38 @@ func (s *site) hooks() map[string]func(*testing.T, map[string]string) {
 			o.Status = org.Suspended
 			return org.Update(ctx, tx, o, s.Now())
 		}),
-		"role of jane": func(t *testing.T, vars map[string]string) {
-			s.Write(func(ctx context.Context, tx *db.Tx) error {
-				m, err := org.MembershipOf(ctx, tx, s.acme, s.people["jane"].ID)
-				vars["role"] = string(m.Role)
-				if err != nil {
-					vars["role"] = "none"
-				}
-				places, err := client.EnrolmentsOf(ctx, tx, s.people["jane"].ID)
-				for _, e := range places[s.people["jane"].ID] {
-					for _, r := range e.Roles {
-						vars["role"] += " " + r
-					}
-				}
-				return err
-			})
-		},
 	}
+	for name, want := range map[string][]string{
+		"jane": {"admin user", "admin user manager", "member user manager", "none user", "member user"}, "boss": {"owner user"},
+	} {
+		for _, roles := range want {
+			hooks["role of "+name+" is "+roles] = func(t *testing.T, _ map[string]string) {
+				if got := s.roles(name); got != roles {
+					t.Fatalf("%s is %s, want %s", name, got, roles)
+				}
+			}
+		}
+	}
+	return hooks
+}
+
+// roles are somebody's role in acme, or none, and those in the shop.
+func (s *site) roles(name string) string {
+	all := "none"
+	s.Write(func(ctx context.Context, tx *db.Tx) error {
+		u := s.people[name].ID
+		if m, err := org.MembershipOf(ctx, tx, s.acme, u); err == nil {
+			all = string(m.Role)
+		} else if !errors.Is(err, db.ErrNotFound) {
+			return err
+		}
+		places, err := client.EnrolmentsOf(ctx, tx, u)
+		for _, e := range places[u] {
+			all += " " + strings.Join(e.Roles, " ")
+		}
+		return err
+	})
+	return all
 }
 
 func TestTranscripts(t *testing.T) {
