@@ -21,6 +21,7 @@ const (
 	maxDepth      = 32
 	maxElements   = 10_000
 	maxAttributes = 64 // of one element
+	maxPrefixes   = 64 // that are declared in one place
 	maxName       = 256
 )
 
@@ -116,6 +117,7 @@ type scanner struct {
 	published bool
 	open      []element
 	elements  int
+	prefixes  int // declared where we are
 	rooted    bool
 	ids       map[string]bool
 }
@@ -159,6 +161,7 @@ func (s *scanner) token(t xml.Token) error {
 		if len(s.open) == 0 || s.open[len(s.open)-1].name != t.Name {
 			return refuse(NotXML, "an end of "+raw(t.Name)+" without its start")
 		}
+		s.prefixes -= len(s.open[len(s.open)-1].prefixes)
 		s.open = s.open[:len(s.open)-1]
 	case xml.CharData:
 		if len(s.open) == 0 && len(bytes.TrimSpace(t)) > 0 {
@@ -185,6 +188,9 @@ func (s *scanner) start(t xml.StartElement) error {
 		}
 	}
 	s.open = append(s.open, e)
+	if s.prefixes += len(e.prefixes); s.prefixes > maxPrefixes {
+		return refuse(TooLarge, "too many declarations of prefixes")
+	}
 	if err := s.name(t.Name); err != nil {
 		return err
 	}

@@ -6,7 +6,9 @@ import "strings"
 // LogoutRequest's destination leads to: what it says itself, verified by nothing.
 // It is good for finding the connection to judge it by, which then must be the one
 // that it is signed for.
-func For(message string) string {
+func For(message string) (id string) {
+	var err error
+	defer fallen(&err)
 	root, err := decode(message)
 	if err != nil {
 		return ""

@@ -100,7 +100,12 @@ const maxSessions = 100
 // ReadLogout judges a LogoutRequest, which is always to be signed. Fails with a
 // *Failure. What the peer answers to our own goodbye nobody reads: nothing
 // depends on it.
-func (p Peer) ReadLogout(in IncomingLogout) (LogoutRequest, error) {
+func (p Peer) ReadLogout(in IncomingLogout) (r LogoutRequest, err error) {
+	defer fallen(&err)
+	return p.readLogout(in)
+}
+
+func (p Peer) readLogout(in IncomingLogout) (LogoutRequest, error) {
 	e, relay, err := p.logoutRequest(in)
 	if err != nil {
 		return LogoutRequest{}, err
@@ -225,7 +230,11 @@ func (p Peer) verifyQuery(q query, now time.Time) error {
 		return err
 	}
 	for _, cert := range certs {
-		if cert.CheckSignature(alg, []byte(q.signed()), sig) == nil {
+		made := sig
+		if cert.PublicKeyAlgorithm == x509.ECDSA {
+			made = sequence(sig)
+		}
+		if cert.CheckSignature(alg, []byte(q.signed()), made) == nil {
 			return current(cert, now)
 		}
 	}

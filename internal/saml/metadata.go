@@ -76,7 +76,12 @@ type Described struct {
 // ParseMetadata reads the metadata of an identity provider (Metadata §2.4.3).
 // entityID chooses one where there are several, and must be the one where it is
 // not empty. Fails with a *Failure.
-func ParseMetadata(body []byte, entityID string, now time.Time) (Described, error) {
+func ParseMetadata(body []byte, entityID string, now time.Time) (d Described, err error) {
+	defer fallen(&err)
+	return parseMetadata(body, entityID, now)
+}
+
+func parseMetadata(body []byte, entityID string, now time.Time) (Described, error) {
 	if len(body) > MaxMetadata {
 		return Described{}, refuse(TooLarge, strconv.Itoa(len(body))+" bytes")
 	}

@@ -129,8 +129,10 @@ func deflate(b []byte) []byte {
 	if err != nil {
 		panic(err) // the level is one that there is
 	}
-	w.Write(b) // a buffer takes everything
-	w.Close()
+	_, err = w.Write(b)
+	if err = errors.Join(err, w.Close()); err != nil {
+		panic(err) // a buffer takes everything
+	}
 	return buf.Bytes()
 }
 

@@ -1,12 +1,15 @@
 package saml
 
 import (
+	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"math/big"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,7 +17,6 @@ import (
 
 	"github.com/beevik/etree"
 	dsig "github.com/russellhaering/goxmldsig"
-	"github.com/russellhaering/goxmldsig/etreeutils"
 )
 
 // excC14N is the one canonicalization that SAML messages have (Core §5.4.3).
@@ -59,10 +61,7 @@ func (p Peer) verify(e *etree.Element, now time.Time) (*etree.Element, error) {
 		return nil, err
 	}
 	named := certificateOf(sig)
-	alone, err := detached(e)
-	if err != nil {
-		return nil, refuse(BadSignature)
-	}
+	alone := detached(e)
 	for _, cert := range certs {
 		if signed, err := check(alone, cert); err == nil {
 			if err := current(cert, now); err != nil {
@@ -227,22 +226,26 @@ func strong(method *etree.Element, allowed []string) error {
 	return nil
 }
 
-// detached is a copy of e that declares what it needs, without the key that its
-// signature names: keys are the connection's.
-func detached(e *etree.Element) (*etree.Element, error) {
-	ctx, err := etreeutils.NSBuildParentContext(e)
-	if err != nil {
-		return nil, err
-	}
-	alone, err := etreeutils.NSDetatch(ctx, e)
-	if err != nil {
-		return nil, err
+// detached is a copy of e that declares what is declared around it, without the key
+// that its signature names: keys are the connection's.
+func detached(e *etree.Element) *etree.Element {
+	alone := e.Copy()
+	for above := e.Parent(); above != nil; above = above.Parent() {
+		for _, a := range above.Attr {
+			if declares(a) && !slices.ContainsFunc(alone.Attr, func(own etree.Attr) bool { return own.Space == a.Space && own.Key == a.Key }) {
+				alone.CreateAttr(a.FullKey(), a.Value)
+			}
+		}
 	}
 	sig := signature(alone)
 	if info := all(sig, nsSignature, "KeyInfo"); len(info) == 1 {
 		sig.RemoveChild(info[0])
 	}
-	return alone, nil
+	return alone
+}
+
+func declares(a etree.Attr) bool {
+	return a.Space == "xmlns" || a.Space == "" && a.Key == "xmlns"
 }
 
 var errRead = errors.New("saml: what was signed cannot be read")
@@ -250,6 +253,15 @@ var errRead = errors.New("saml: what was signed cannot be read")
 // check verifies by one key. The canonical bytes are read anew as strictly as
 // those that came.
 func check(alone *etree.Element, cert *x509.Certificate) (*etree.Element, error) {
+	if _, ok := cert.PublicKey.(*ecdsa.PublicKey); ok {
+		alone = alone.Copy()
+		value := signature(alone).SelectElement("SignatureValue")
+		raw, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(value.Text()), ""))
+		if err != nil {
+			return nil, err
+		}
+		value.SetText(base64.StdEncoding.EncodeToString(sequence(raw)))
+	}
 	v := dsig.NewDefaultValidationContext(&dsig.MemoryX509CertificateStore{Roots: []*x509.Certificate{cert}})
 	v.Clock = dsig.NewFakeClockAt(cert.NotBefore) // when it is valid is judged by the caller
 	signed, err := v.Validate(alone)
@@ -260,6 +272,17 @@ func check(alone *etree.Element, cert *x509.Certificate) (*etree.Element, error)
 		return nil, errRead
 	}
 	return again(signed)
+}
+
+// sequence is a signature by ECDSA as Go reads one, of the two halves that XML
+// Signature has (1.1 §6.4.3).
+func sequence(raw []byte) []byte {
+	half := len(raw) / 2
+	der, err := asn1.Marshal(struct{ R, S *big.Int }{new(big.Int).SetBytes(raw[:half]), new(big.Int).SetBytes(raw[half:])})
+	if err != nil {
+		panic(err) // two numbers
+	}
+	return der
 }
 
 // again writes an element in canonical form and reads it.

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/xml"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -74,9 +75,13 @@ func (i *IdP) sign(parameter string, e *etree.Element, relay string) string {
 		panic(err)
 	}
 	var packed bytes.Buffer
-	w, _ := flate.NewWriter(&packed, flate.DefaultCompression)
-	w.Write(body)
-	w.Close()
+	w, err := flate.NewWriter(&packed, flate.DefaultCompression)
+	if err == nil {
+		_, err = w.Write(body)
+	}
+	if err = errors.Join(err, w.Close()); err != nil {
+		panic(err)
+	}
 	q := parameter + "=" + url.QueryEscape(base64.StdEncoding.EncodeToString(packed.Bytes()))
 	if relay != "" {
 		q += "&RelayState=" + url.QueryEscape(relay)

@@ -5,11 +5,7 @@ package samltest
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha1"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/xml"
@@ -25,12 +21,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/beevik/etree"
 	crewjam "github.com/crewjam/saml"
-	"github.com/crewjam/saml/xmlenc"
 
 	"sallyport/internal/saml"
-	"sallyport/internal/secret"
 )
 
 // Person is who may sign in.
@@ -53,6 +46,8 @@ type Behaviour struct {
 	Deny         bool   // it says no
 	ResponseOnly bool   // sign the response and not the assertion
 	Assertion    bool   // sign the assertion and not the response
+	Unsigned     bool   // sign nothing
+	Method       string // the signature method; "" is RSA with SHA-256
 	Encrypt      []byte // the certificate (DER) to encrypt the assertion for, with AES-GCM and RSA-OAEP
 	Weakly       bool   // encrypt with CBC
 	// Change is applied to the assertion before it is signed, so that what is wrong
@@ -75,6 +70,7 @@ type IdP struct {
 	people    []Person
 	behaviour Behaviour
 	keys      []pair // the first signs; all are published
+	made      int    // keys so far
 	forms     bool
 	goodbyes  []string // names that were signed out by a LogoutRequest
 }
@@ -84,12 +80,25 @@ type pair struct {
 	cert *x509.Certificate
 }
 
-// first is the key of every new provider but one that rotates; to make one takes
-// a tenth of a second.
-var first = sync.OnceValue(func() pair { return newPair(time.Now()) })
+// pairs are the keys of all providers here, because to make one takes a tenth of a
+// second: each has the same ones in the same order.
+var pairs struct {
+	mu   sync.Mutex
+	list []pair
+}
 
-func newPair(now time.Time) pair {
-	k, err := saml.NewKeyPair("samltest", now.AddDate(-5, 0, 0))
+func pairOf(n int) pair {
+	pairs.mu.Lock()
+	defer pairs.mu.Unlock()
+	for len(pairs.list) <= n {
+		pairs.list = append(pairs.list, newPair())
+	}
+	return pairs.list[n]
+}
+
+// newPair makes a key whose certificate is good from 2022 to 2032.
+func newPair() pair {
+	k, err := saml.NewKeyPair("samltest", time.Date(2022, 1, 1, 0, 0, 0, 0, time.UTC))
 	if err != nil {
 		panic(err)
 	}
@@ -110,7 +119,7 @@ func New(base string, now func() time.Time, people ...Person) *IdP {
 	if len(people) == 0 {
 		people = []Person{Jane}
 	}
-	return &IdP{base: strings.TrimSuffix(base, "/"), now: now, people: people, keys: []pair{first()}}
+	return &IdP{base: strings.TrimSuffix(base, "/"), now: now, people: people, keys: []pair{pairOf(0)}}
 }
 
 // Serve makes a provider and serves it until stop is called.
@@ -147,10 +156,10 @@ func (i *IdP) Post() {
 // Rotate signs with a new key from now on. The old one is published beside it
 // until Forget.
 func (i *IdP) Rotate() {
-	k := newPair(i.now())
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.keys = append([]pair{k}, i.keys...)
+	i.made++
+	i.keys = append([]pair{pairOf(i.made)}, i.keys...)
 }
 
 // Forget publishes the newest key alone.
@@ -267,7 +276,9 @@ func (i *IdP) sso(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	page.Execute(w, form)
+	if err := page.Execute(w, form); err != nil {
+		log.Print(err)
+	}
 }
 
 var page = template.Must(template.New("").Parse(`<!doctype html><title>Back</title>
@@ -318,6 +329,9 @@ func (i *IdP) response(req *crewjam.IdpAuthnRequest, who Person) (saml.Form, err
 	b := i.behaviour
 	i.mu.Unlock()
 	req.Now = i.now().UTC()
+	if b.Method != "" {
+		req.IDP.SignatureMethod = b.Method
+	}
 	issuer := req.Request.Issuer
 	if issuer == nil || req.Request.AssertionConsumerServiceURL == "" {
 		return saml.Form{}, fmt.Errorf("no issuer, or no address to answer at")
@@ -343,7 +357,7 @@ func (i *IdP) response(req *crewjam.IdpAuthnRequest, who Person) (saml.Form, err
 
 // write makes the response of the assertion as it is to be signed and encrypted.
 func (b Behaviour) write(req *crewjam.IdpAuthnRequest) error {
-	if b.ResponseOnly {
+	if b.ResponseOnly || b.Unsigned {
 		req.AssertionEl = req.Assertion.Element()
 	} else if err := req.MakeAssertionEl(); err != nil {
 		return err
@@ -356,7 +370,7 @@ func (b Behaviour) write(req *crewjam.IdpAuthnRequest) error {
 	if err := req.MakeResponse(); err != nil {
 		return err
 	}
-	if b.Assertion {
+	if b.Assertion || b.Unsigned {
 		for _, c := range req.ResponseEl.ChildElements() {
 			if c.Tag == "Signature" {
 				req.ResponseEl.RemoveChild(c)
@@ -364,52 +378,6 @@ func (b Behaviour) write(req *crewjam.IdpAuthnRequest) error {
 		}
 	}
 	return nil
-}
-
-// encrypt seals the assertion as XML Encryption 1.1 has it.
-func (b Behaviour) encrypt(req *crewjam.IdpAuthnRequest) error {
-	cert, err := x509.ParseCertificate(b.Encrypt)
-	if err != nil {
-		return err
-	}
-	plain, err := etree.NewDocumentWithRoot(req.AssertionEl.Copy()).WriteToBytes()
-	if err != nil {
-		return err
-	}
-	data, err := xmlenc.OAEP().Encrypt(cert, plain, nil) // with CBC
-	if err != nil {
-		return err
-	}
-	if !b.Weakly {
-		data = seal(cert.PublicKey.(*rsa.PublicKey), plain)
-	}
-	data.CreateAttr("Type", "http://www.w3.org/2001/04/xmlenc#Element")
-	req.AssertionEl = etree.NewElement("saml:EncryptedAssertion")
-	req.AssertionEl.CreateAttr("xmlns:saml", "urn:oasis:names:tc:SAML:2.0:assertion")
-	req.AssertionEl.AddChild(data)
-	return nil
-}
-
-// seal is EncryptedData with AES-GCM (XML Encryption 1.1 §5.2.4), which crewjam
-// writes without the nonce and of zeros.
-func seal(to *rsa.PublicKey, plain []byte) *etree.Element {
-	key, nonce := secret.Bytes(32), secret.Bytes(12)
-	block, _ := aes.NewCipher(key)
-	gcm, _ := cipher.NewGCM(block)
-	wrapped, err := rsa.EncryptOAEP(sha1.New(), rand.Reader, to, key, nil)
-	if err != nil {
-		panic(err)
-	}
-	e := etree.NewElement("xenc:EncryptedData")
-	e.CreateAttr("xmlns:xenc", "http://www.w3.org/2001/04/xmlenc#")
-	e.CreateAttr("xmlns:ds", "http://www.w3.org/2000/09/xmldsig#")
-	e.CreateElement("xenc:EncryptionMethod").CreateAttr("Algorithm", "http://www.w3.org/2009/xmlenc11#aes256-gcm")
-	k := e.CreateElement("ds:KeyInfo").CreateElement("xenc:EncryptedKey")
-	k.CreateElement("xenc:EncryptionMethod").CreateAttr("Algorithm", "http://www.w3.org/2001/04/xmlenc#rsa-oaep-mgf1p")
-	k.CreateElement("xenc:CipherData").CreateElement("xenc:CipherValue").SetText(base64.StdEncoding.EncodeToString(wrapped))
-	sealed := gcm.Seal(nonce, nonce, plain, nil)
-	e.CreateElement("xenc:CipherData").CreateElement("xenc:CipherValue").SetText(base64.StdEncoding.EncodeToString(sealed))
-	return e
 }
 
 func posted(req *crewjam.IdpAuthnRequest) (saml.Form, error) {
