@@ -190,7 +190,7 @@ func TestListFiltersAndPages(t *testing.T) {
 			{Actor: audit.User("u1"), Action: audit.UserSuspended, ClientID: shop.ID, UserID: "u2"},
 			{Actor: audit.Service("c2"), Action: audit.ServiceLogin, ClientID: "c2"},
 			{Actor: audit.User("u1"), Action: audit.UserLogin, ClientID: "c2", UserID: "u1"},
-			{Actor: audit.System(), Action: audit.KeyRotated},
+			{Actor: audit.System(), Action: audit.KeyRotated, Detail: map[string]any{"key": "i_1"}},
 		} {
 			e.RequestID = fmt.Sprint(i + 1)
 			record(t, d, now.Add(time.Duration(i)*time.Hour), e)
@@ -216,6 +216,12 @@ func TestListFiltersAndPages(t *testing.T) {
 			{audit.Filter{Noun: "user", Limit: 10}, "5 3 2 1", 4},
 			{audit.Filter{Noun: "use_", Limit: 10}, "", 0},
 			{audit.Filter{Noun: "%", Limit: 10}, "", 0},
+			{audit.Filter{By: "u2", Limit: 10}, "3 2", 2},
+			{audit.Filter{By: "u1", Limit: 10}, "5 3 1", 3},
+			{audit.Filter{About: "u2", Limit: 10}, "3 2", 2},
+			{audit.Filter{About: "i_1", Limit: 10}, "6", 1},
+			{audit.Filter{About: "i%1", Limit: 10}, "", 0},
+			{audit.Filter{About: "key", Limit: 10}, "", 0}, // the name of a detail is no id
 			{audit.Filter{Actor: audit.User("u1"), Limit: 10}, "5 3 1", 3},
 			{audit.Filter{Actor: audit.System(), Limit: 10}, "6", 1},
 			{audit.Filter{Since: now.Add(time.Hour), Until: now.Add(3 * time.Hour), Limit: 10}, "3 2", 2},

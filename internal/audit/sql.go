@@ -51,6 +51,8 @@ type Filter struct {
 	Noun          string   // what the action is of: the word before its dot
 	Any           []Action // one of these
 	Actor         Actor
+	By            identity.UserID // who did it, or whom it was done to
+	About         string          // an id that the entry names: the user, or one in its detail
 	Since, Until  time.Time
 	Limit, Offset int
 }
@@ -90,6 +92,14 @@ func (f Filter) where() (string, []any) {
 	}
 	if f.Noun != "" {
 		add(`action LIKE $%d ESCAPE '!'`, likeNoun.Replace(f.Noun)+".%")
+	}
+	if f.By != "" {
+		args = append(args, f.By, User(f.By).String())
+		conds = append(conds, fmt.Sprintf(`(user_id = $%d OR actor = $%d)`, len(args)-1, len(args)))
+	}
+	if f.About != "" {
+		args = append(args, f.About, `%:"`+likeNoun.Replace(f.About)+`"%`)
+		conds = append(conds, fmt.Sprintf(`(user_id = $%d OR org_id = $%d OR detail LIKE $%d ESCAPE '!')`, len(args)-1, len(args)-1, len(args)))
 	}
 	if f.Actor != (Actor{}) {
 		add(`actor = $%d`, f.Actor.String())
