@@ -215,8 +215,9 @@ func (c *Core) Compliance(ctx context.Context, who Actor, id org.ID) (Compliance
 // AuditIn chooses entries of an organization's log; empty parts choose all.
 type AuditIn struct {
 	Action       string
-	ResourceType string // what the action is of: the word before its dot
-	UserID       identity.UserID
+	ResourceType string          // what the action is of: the word before its dot
+	ResourceID   string          // that the entry is about
+	UserID       identity.UserID // who did it, or whom it was done to
 	Since, Until time.Time
 	Limit        int
 	Offset       int
@@ -236,7 +237,7 @@ func (c *Core) AuditLogs(ctx context.Context, who Actor, id org.ID, in AuditIn) 
 		}
 		var err error
 		all, total, err = audit.List(ctx, tx, audit.Filter{
-			OrgID: id, Action: audit.Action(in.Action), Noun: in.ResourceType, UserID: in.UserID, Since: in.Since, Until: in.Until,
+			OrgID: id, Action: audit.Action(in.Action), Noun: in.ResourceType, About: in.ResourceID, By: in.UserID, Since: in.Since, Until: in.Until,
 			Limit: min(max(in.Limit, 1), MaxAudit), Offset: max(in.Offset, 0),
 		})
 		return err
