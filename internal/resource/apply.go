@@ -90,12 +90,15 @@ func (c *Core) think(ctx context.Context, f *File, o Options, m *memo) (*differ,
 	for {
 		var d *differ
 		err := c.DB.Read(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
-			m.wanted = nil
+			m.wanted, m.names = nil, nil
 			d, err = c.look(ctx, tx, f, o, m)
 			return err
 		})
-		if err != nil || len(m.wanted) == 0 {
+		if err != nil || len(m.wanted)+len(m.names) == 0 {
 			return d, err
+		}
+		if err := m.makePairs(c); err != nil {
+			return nil, err
 		}
 		if err := m.work(ctx, c.Passwords); err != nil {
 			return nil, err
@@ -117,7 +120,7 @@ func (c *Core) look(ctx context.Context, tx *db.Tx, f *File, o Options, m *memo)
 func (c *Core) write(ctx context.Context, f *File, o Options, m *memo) (*differ, error) {
 	var d *differ
 	err := c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
-		m.wanted = nil
+		m.wanted, m.names = nil, nil
 		text, err := readOwned(ctx, tx)
 		if err != nil {
 			return err
@@ -128,8 +131,8 @@ func (c *Core) write(ctx context.Context, f *File, o Options, m *memo) (*differ,
 		if d, err = c.look(ctx, tx, f, o, m); err != nil {
 			return err
 		}
-		if len(m.wanted) > 0 {
-			return errMoved // a password was changed since it was verified
+		if len(m.wanted)+len(m.names) > 0 {
+			return errMoved // a password was changed since it was verified, or a key is gone
 		}
 		for _, change := range d.changes {
 			if change.do == nil {

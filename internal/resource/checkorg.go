@@ -18,7 +18,7 @@ type Org struct {
 	Tenant  string      `yaml:"tenant,omitempty"`
 	Status  string      `yaml:"status,omitempty"`
 	Domains []OrgDomain `yaml:"domains,omitempty"`
-	SSO     any         `yaml:"sso,omitempty"`
+	SSO     *OrgSSO     `yaml:"sso,omitempty"`
 	Policy  OrgPolicy   `yaml:"policy,omitempty"`
 }
 
@@ -29,9 +29,11 @@ type OrgDomain struct {
 	Verified bool   `yaml:"verified,omitempty"`
 }
 
-// OrgPolicy is what an organization asks of its members.
+// OrgPolicy is what an organization asks of its members. What is left out stays as it
+// is.
 type OrgPolicy struct {
-	SignIn string `yaml:"sign_in,omitempty"`
+	SignIn     string `yaml:"sign_in,omitempty"`
+	BreakGlass *bool  `yaml:"break_glass,omitempty"` // an owner with a second factor comes in without its provider
 }
 
 // Membership is a user's place in an organization of the file.
@@ -81,8 +83,10 @@ func (c *checker) org(path string, o *Org, verified map[string]string) {
 	if o.Parent != "" && o.Tenant != "" {
 		c.wrong(path+".tenant", "stands beside parent; leave one of them out")
 	}
-	c.oneOf(path+".policy.sign_in", o.Policy.SignIn, "any")
-	c.later(path+".sso", o.SSO, "this version has no sign-in of an organization's own; leave sso out")
+	c.oneOf(path+".policy.sign_in", o.Policy.SignIn, string(org.SignInAny), string(org.SignInMFA), string(org.SignInSSO))
+	if o.SSO != nil {
+		c.sso(path+".sso", o.SSO)
+	}
 	names := map[string]string{}
 	for i := range o.Domains {
 		d, p := &o.Domains[i], yaml.Index(path+".domains", i)+".name"

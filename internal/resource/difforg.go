@@ -17,6 +17,7 @@ import (
 type ownedOrg struct {
 	Made    bool            `json:"made,omitempty"`
 	Domains map[string]bool `json:"domains,omitempty"`
+	SSO     *remembered     `json:"sso,omitempty"` // of a connection that it brought, how the secret was called
 }
 
 // orgDiff is one organization of the file on the way to a change.
@@ -103,6 +104,8 @@ func (d *differ) org(path string, f *Org) {
 	x.c.Fields = fieldsBetween(before, d.orgAttrs(x.next))
 	own := len(x.c.Fields) > 0
 	x.domains()
+	x.sso(path)
+	x.policy(path)
 	d.next.Orgs[x.next.ID] = x.o
 	c := x.c
 	c.do = func(ctx context.Context, tx *db.Tx) error { return x.do(ctx, tx, own) }

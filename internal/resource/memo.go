@@ -8,16 +8,20 @@ import (
 
 	"sallyport/internal/identity"
 	"sallyport/internal/password"
+	"sallyport/internal/sso"
 )
 
-// memo remembers what was found out about passwords between two looks at the
-// database, because it takes too long to be done in a transaction. A diff asks
+// memo remembers what was found out about passwords, and which keys were made, between
+// two looks at the database, because it takes too long to be done in a transaction. A diff asks
 // it; what it does not know yet it wants, and work finds that out.
 type memo struct {
 	hashing bool // whether new hashes are wanted, or only what would change
 	fits    map[pair]bool
 	hashes  map[pair]string
 	wanted  []pair
+
+	pairs map[string]sso.KeyPair // by the slug of an organization
+	names []string               // those that are wanted
 }
 
 // pair is a password of the file with the stored hash that it may be of, or,
@@ -28,7 +32,7 @@ type pair struct {
 }
 
 func newMemo(hashing bool) *memo {
-	return &memo{hashing: hashing, fits: map[pair]bool{}, hashes: map[pair]string{}}
+	return &memo{hashing: hashing, fits: map[pair]bool{}, hashes: map[pair]string{}, pairs: map[string]sso.KeyPair{}}
 }
 
 // verified reports whether stored is a hash of s, and guesses so until it is

@@ -84,6 +84,7 @@ func (c *checker) all() {
 	for i := range c.file.Clients {
 		c.client(yaml.Index("clients", i), &c.file.Clients[i], ids)
 	}
+	c.ssoRoles()
 	c.surfaces()
 	emails := map[string]string{}
 	for i := range c.file.Users {
@@ -113,15 +114,6 @@ func (c *checker) warn(path, format string, args ...any) {
 // mistake is a finding about the value at path.
 func (f *File) mistake(path, format string, args ...any) yaml.Mistake {
 	return yaml.Mistake{File: f.name, Line: f.doc.Line(path), Path: path, Msg: fmt.Sprintf(format, args...)}
-}
-
-// later refuses a section whose records do not exist yet. An empty one says
-// nothing that could be lost.
-func (c *checker) later(path string, v any, sentence string) {
-	if list, ok := v.([]any); v == nil || ok && len(list) == 0 {
-		return
-	}
-	c.wrong(path, "%s", sentence)
 }
 
 // required wants a value at path.

@@ -93,7 +93,7 @@ upstreams:
 orgs:
   - {slug: acme, parent: b2}
   - {slug: -x, name: X, status: gone, picture: "http://x.example/p", parent: zzz, tenant: zzz, domains: [{name: "no domain"}, {name: acme.com}, {name: Acme.com, verified: true}]}
-  - {slug: b2, name: B, parent: acme, tenant: acme, policy: {sign_in: mfa}, sso: {kind: oidc}, domains: [{name: acme.com, verified: true}]}
+  - {slug: b2, name: B, parent: acme, tenant: acme, policy: {sign_in: never}, sso: {kind: oidc}, domains: [{name: acme.com, verified: true}]}
   - {slug: acme, name: A}
 `
 	const want = `r.yaml:2: tenants[0].slug: must be 1 to 64 letters, digits, '-', '_' or '.', and begin with a letter or digit
@@ -193,8 +193,10 @@ r.yaml:60: orgs[1].tenant: stands beside parent; leave one of them out
 r.yaml:60: orgs[1].domains[0].name: "no domain" is not a domain that mail is sent to
 r.yaml:60: orgs[1].domains[2].name: "acme.com" is on line 60 already
 r.yaml:61: orgs[2].tenant: stands beside parent; leave one of them out
-r.yaml:61: orgs[2].policy.sign_in: must be any, not "mfa"
-r.yaml:61: orgs[2].sso: this version has no sign-in of an organization's own; leave sso out
+r.yaml:61: orgs[2].policy.sign_in: must be any, mfa or sso, not "never"
+r.yaml:61: orgs[2].sso.issuer: is missing
+r.yaml:61: orgs[2].sso.client_id: is missing, or has white space at an end
+r.yaml:61: orgs[2].sso.client_secret: is missing
 r.yaml:61: orgs[2].domains[0].name: "acme.com" is on line 60 already
 r.yaml:61: orgs[2].parent: is above itself
 r.yaml:62: orgs[3].slug: "acme" is on line 59 already`

@@ -11,6 +11,7 @@ import (
 	"sallyport/internal/db"
 	"sallyport/internal/identity"
 	"sallyport/internal/invite"
+	"sallyport/internal/org"
 	"sallyport/internal/secret"
 	"sallyport/internal/yaml"
 )
@@ -167,6 +168,11 @@ func (p *puller) org(o storedOrg) Org {
 			out.Tenant = slug
 		}
 	}
+	out.SSO = p.sso(o)
+	if o.SignIn != org.SignInAny {
+		out.Policy.SignIn = string(o.SignIn)
+	}
+	out.Policy.BreakGlass = onOrUnsaidOff(o.BreakGlass)
 	for _, name := range inOrder(o.domains) {
 		out.Domains = append(out.Domains, OrgDomain{Name: name, Verified: !o.domains[name].VerifiedAt.IsZero()})
 	}

@@ -57,7 +57,7 @@ func load(ctx context.Context, tx *db.Tx, k *secret.Key, f *File, now time.Time)
 		{"clients", func() error { return s.loadClients(ctx, tx, k) }},
 		{"upstreams", func() error { return s.loadUpstreams(ctx, tx, k) }},
 		{"users", func() error { return s.loadUsers(ctx, tx, f) }},
-		{"organizations", func() error { return s.loadOrgs(ctx, tx, f) }},
+		{"organizations", func() error { return s.loadOrgs(ctx, tx, k, f) }},
 		{"second factors", func() error { return s.loadTOTP(ctx, tx, k, f) }},
 		{"invitations", func() error { return s.loadInvites(ctx, tx, f, now) }},
 	} {

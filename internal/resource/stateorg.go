@@ -9,17 +9,20 @@ import (
 	"sallyport/internal/identity"
 	"sallyport/internal/invite"
 	"sallyport/internal/org"
+	"sallyport/internal/secret"
+	"sallyport/internal/sso"
 )
 
-// storedOrg is an organization with its domains, by name.
+// storedOrg is an organization with its domains, by name, and its connection.
 type storedOrg struct {
 	org.Org
 	domains map[string]org.Domain
+	sso     *sso.Connection
 }
 
 // loadOrgs reads the organizations that the file names or owns, with their domains,
 // and the memberships of its users in them.
-func (s *state) loadOrgs(ctx context.Context, tx *db.Tx, f *File) error {
+func (s *state) loadOrgs(ctx context.Context, tx *db.Tx, k *secret.Key, f *File) error {
 	s.orgs, s.memberships = map[string]storedOrg{}, map[identity.UserID]map[org.ID]org.Membership{}
 	all, err := orgsByID(ctx, tx, inOrder(s.owned.Orgs))
 	if err != nil {
@@ -38,7 +41,7 @@ func (s *state) loadOrgs(ctx context.Context, tx *db.Tx, f *File) error {
 	}
 	ids := map[org.ID]bool{}
 	for _, o := range all {
-		s.orgs[or(o.Slug, string(o.ID))] = storedOrg{o, map[string]org.Domain{}}
+		s.orgs[or(o.Slug, string(o.ID))] = storedOrg{Org: o, domains: map[string]org.Domain{}}
 		ids[o.ID] = true
 	}
 	for slug, o := range s.orgs {
@@ -48,6 +51,13 @@ func (s *state) loadOrgs(ctx context.Context, tx *db.Tx, f *File) error {
 		}
 		for _, c := range claims {
 			s.orgs[slug].domains[c.Name] = c
+		}
+		conn, err := sso.ByOrg(ctx, tx, k, o.ID)
+		if err == nil {
+			o.sso = &conn
+			s.orgs[slug] = o
+		} else if !errors.Is(err, db.ErrNotFound) {
+			return err
 		}
 	}
 	if s.inTenants, err = tenantOrgs(ctx, tx, inOrder(s.owned.Tenants)); err != nil {
