@@ -103,6 +103,7 @@ func (w town) people(id org.ID, e directory.Exact) (names []string) {
 }
 
 func TestTokens(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		w := newTown(t, d)
 		raw, made := w.token(w.acme)
@@ -162,6 +163,7 @@ func TestTokens(t *testing.T) {
 }
 
 func TestNoMoreTokensThanMax(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		w := newTown(t, d)
 		var wg sync.WaitGroup
@@ -192,6 +194,7 @@ func TestNoMoreTokensThanMax(t *testing.T) {
 // Only who is a member, with a proved address of a proved domain, is taken in: not a
 // guest, not whoever wrote an address down, and nobody of a domain that was only claimed.
 func TestMembersAreAdopted(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		w := newTown(t, d)
 		for _, p := range []struct {
@@ -241,6 +244,7 @@ func TestMembersAreAdopted(t *testing.T) {
 }
 
 func TestPeople(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		w := newTown(t, d)
 		w.token(w.acme)
@@ -326,6 +330,7 @@ func TestPeople(t *testing.T) {
 }
 
 func TestGroups(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		w := newTown(t, d)
 		w.token(w.acme)
@@ -342,9 +347,20 @@ func TestGroups(t *testing.T) {
 			t.Errorf("the name twice: %v", err)
 		}
 		var people []identity.UserID
-		for i := range 2*100 + 5 { // more than one statement names
-			people = append(people, w.add(w.acme, fmt.Sprintf("p%03d@acme.com", i)))
-		}
+		w.write(func(ctx context.Context, tx *db.Tx) error {
+			people = nil
+			for i := range 2*100 + 5 { // more than one statement names
+				u := identity.User{ID: identity.NewUserID(), Status: identity.Active, CreatedAt: now}
+				if err := identity.Create(ctx, tx, u); err != nil {
+					return err
+				}
+				if err := directory.Add(ctx, tx, directory.User{OrgID: w.acme, ID: u.ID, Name: fmt.Sprintf("p%03d@acme.com", i), Active: true, Role: org.Member}, now); err != nil {
+					return err
+				}
+				people = append(people, u.ID)
+			}
+			return nil
+		})
 		stranger := w.add(w.evil, "mallory@evil.example")
 		if err := w.try(func(ctx context.Context, tx *db.Tx) error {
 			_, err := directory.AddMembers(ctx, tx, g, append(slices.Clone(people), stranger))

@@ -155,7 +155,7 @@ func (c *Core) activate(ctx context.Context, tx *db.Tx, who Caller, x *directory
 			}
 		}
 	}
-	x.Active, x.Disabled = true, false
+	x.Active, x.Disabled = true, x.Disabled && !own // who does not own the address leaves it to who does
 	role := x.Role
 	if role == org.Owner {
 		role = org.Admin
