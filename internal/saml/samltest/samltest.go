@@ -277,7 +277,7 @@ func (i *IdP) sso(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	if err := page.Execute(w, form); err != nil {
-		log.Print(err)
+		panic(err) // the server tells of it
 	}
 }
 
