@@ -74,7 +74,7 @@ func (c *Core) SetConnection(ctx context.Context, who Actor, id org.ID, in Conne
 	}
 	var v View
 	err = c.write(ctx, who, place.ID, set, func(ctx context.Context, tx *db.Tx, s standing) error {
-		if err := c.store(ctx, tx, s, seen, next, in.Confirm); err != nil {
+		if err := c.store(ctx, tx, &s, seen, next, in.Confirm); err != nil {
 			return err
 		}
 		v, err = c.view(ctx, tx, s)
@@ -174,7 +174,7 @@ func word(s string, least int) bool {
 }
 
 // store puts a connection in place of the one that was seen.
-func (c *Core) store(ctx context.Context, tx *db.Tx, s standing, seen *sso.Connection, next sso.Connection, confirm bool) error {
+func (c *Core) store(ctx context.Context, tx *db.Tx, s *standing, seen *sso.Connection, next sso.Connection, confirm bool) error {
 	if err := org.Lock(ctx, tx, s.org.ID); err != nil {
 		return err
 	}
@@ -197,7 +197,7 @@ func (c *Core) store(ctx context.Context, tx *db.Tx, s standing, seen *sso.Conne
 			return err
 		}
 	}
-	if err := ensureSlug(ctx, tx, o, c.Now()); err != nil {
+	if s.org, err = withSlug(ctx, tx, o, c.Now()); err != nil {
 		return err
 	}
 	stored, err := sso.Set(ctx, tx, c.Key, next, c.Now())
@@ -208,10 +208,10 @@ func (c *Core) store(ctx context.Context, tx *db.Tx, s standing, seen *sso.Conne
 	if was != nil {
 		detail["previous_issuer"] = was.Issuer
 	}
-	if err := c.record(ctx, tx, s, audit.ConnectionSet, detail); err != nil {
+	if err := c.record(ctx, tx, *s, audit.ConnectionSet, detail); err != nil {
 		return err
 	}
-	if was != nil && stored.Revision == was.Revision && stored.Secret == was.Secret {
+	if was != nil && same(*was, stored) {
 		return nil
 	}
 	return c.tell(ctx, tx, s.org, mail.ConnectionChanged, mail.Data{Upstream: sso.Title(stored.Provider), Inviter: s.by()})
@@ -244,6 +244,13 @@ func moved(was, next sso.Connection) bool {
 	})
 }
 
+// same reports whether nothing is new that an owner would want to know: who comes in,
+// by whose word, and what they may do then.
+func same(was, now sso.Connection) bool {
+	return !now.Changed(was) && now.Enabled == was.Enabled && now.JIT == was.JIT && now.TrustMFA == was.TrustMFA && now.Secret == was.Secret &&
+		now.MetadataURL == was.MetadataURL && now.IdPInitiated == was.IdPInitiated && slices.Equal(now.Roles, was.Roles)
+}
+
 // cut drops the links of a connection and ends what was signed in by it.
 func (c *Core) cut(ctx context.Context, tx *db.Tx, id org.ID, confirm bool) error {
 	n, err := linked(ctx, tx, sso.Key(id))
@@ -260,14 +267,13 @@ func (c *Core) cut(ctx context.Context, tx *db.Tx, id org.ID, confirm bool) erro
 	return err
 }
 
-// ensureSlug gives an organization a name for the address of its sign-in, if it has
-// none.
-func ensureSlug(ctx context.Context, tx *db.Tx, o org.Org, now time.Time) error {
+// withSlug gives an organization a name for the address of its sign-in, if it has none.
+func withSlug(ctx context.Context, tx *db.Tx, o org.Org, now time.Time) (org.Org, error) {
 	if o.Slug != "" {
-		return nil
+		return o, nil
 	}
 	o.Slug = "org-" + secret.Hex(5)
-	return org.Update(ctx, tx, o, now)
+	return o, org.Update(ctx, tx, o, now)
 }
 
 // Enable switches a connection on or off. While it is off nobody is sent to it, and
@@ -288,7 +294,7 @@ func (c *Core) Enable(ctx context.Context, who Actor, id org.ID, on bool) (View,
 		if was.Enabled != on {
 			next := *was
 			next.Enabled = on
-			if err := c.store(ctx, tx, s, was, next, false); err != nil {
+			if err := c.store(ctx, tx, &s, was, next, false); err != nil {
 				return err
 			}
 		}

@@ -4,8 +4,8 @@
 //
 //	an owner      a member with that role, signed in lately       everything
 //	the operator  whoever runs the installation                   everything, client roles too
-//	a link        the customer's IT administrator, who has no     provider, domains, test, directory:
-//	              account here                                    what a provider needs, no policy
+//	a link        the customer's IT administrator, who has no     provider, domains, test, directory;
+//	              account here                                    to demand the provider, once it works
 //
 // Whoever sets up the provider of a proved domain can sign in as anybody with an
 // address there. So a domain counts by its own name servers' word alone, what a
@@ -87,7 +87,8 @@ type what int
 const (
 	look   what = iota // see the settings
 	set                // what a provider needs: connection, domains, directory
-	govern             // what members owe, who may set up
+	demand             // what members owe
+	govern             // who may set up
 )
 
 // stand reads who asks in an organization, and refuses who may not do a thing there.

@@ -66,7 +66,7 @@ func (c *Core) Policy(ctx context.Context, who Actor, id org.ID) (Policy, error)
 
 // SetPolicy says how members must sign in from now on. Their own provider alone can
 // be demanded once there is one that works: it is on, a domain is proved, and the
-// owner who asks has come in by it.
+// owner who asks has come in by it; of who has a set-up link, a test has.
 func (c *Core) SetPolicy(ctx context.Context, who Actor, id org.ID, in org.SignIn) (Policy, error) {
 	return c.setPolicy(ctx, who, id, in, 0)
 }
@@ -79,7 +79,10 @@ func (c *Core) setPolicy(ctx context.Context, who Actor, id org.ID, in org.SignI
 	if grace < 0 || grace > maxGrace {
 		return p, invalid("grace_days")
 	}
-	err := c.write(ctx, who, id, govern, func(ctx context.Context, tx *db.Tx, s standing) error {
+	err := c.write(ctx, who, id, demand, func(ctx context.Context, tx *db.Tx, s standing) error {
+		if s.link.ID != "" && (in == org.SignInMFA || s.org.SignIn == org.SignInMFA) {
+			return fault.New(fault.Forbidden) // factors of ours are not the business of who looks after the provider
+		}
 		if err := org.Lock(ctx, tx, s.org.ID); err != nil { // against who removes the connection meanwhile
 			return err
 		}
@@ -128,7 +131,14 @@ func (c *Core) ready(ctx context.Context, tx *db.Tx, s standing) error {
 	if len(proved) == 0 {
 		return fault.New(fault.ConnectionUnready, LacksDomain)
 	}
-	if s.user.ID == "" {
+	switch {
+	case s.link.ID != "":
+		t, err := sso.TestOf(ctx, tx, s.org.ID)
+		if errors.Is(err, db.ErrNotFound) || err == nil && (!t.OK || t.Revision != conn.Revision) {
+			return fault.New(fault.ConnectionUnready, LacksSignIn)
+		}
+		return err
+	case s.user.ID == "":
 		return nil
 	}
 	came, err := hasLink(ctx, tx, s.user.ID, sso.Key(s.org.ID), sso.LinkIssuer(s.org.ID, conn.Issuer))

@@ -4,9 +4,12 @@
 package dnstest
 
 import (
+	"context"
 	"encoding/binary"
 	"io"
 	"net"
+	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -27,6 +30,7 @@ type Server struct {
 
 type entry struct {
 	texts  []string
+	hosts  []netip.Addr
 	cname  string
 	silent bool
 	broken bool
@@ -67,12 +71,24 @@ func New(t testing.TB) *Server {
 // Resolver asks the server.
 func (s *Server) Resolver() dns.Resolver { return dns.Resolver{Server: s.Addr} }
 
+// Net is the same for addresses.
+func (s *Server) Net() *net.Resolver {
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, network, s.Addr)
+	}}
+}
+
 // TXT gives a name text records in place of what it has; none leave a name that
 // exists.
 func (s *Server) TXT(name string, texts ...string) { s.set(name, entry{texts: texts}) }
 
 // CNAME points a name elsewhere.
 func (s *Server) CNAME(name, target string) { s.set(name, entry{cname: key(target)}) }
+
+// Host gives a name an address; of several each is the answer to one question, in
+// turn.
+func (s *Server) Host(name string, addresses ...netip.Addr) { s.set(name, entry{hosts: addresses}) }
 
 // Silence leaves questions about a name without an answer.
 func (s *Server) Silence(name string) { s.set(name, entry{silent: true}) }
@@ -190,11 +206,7 @@ func (s *Server) fill(m *dnsmessage.Message, q dnsmessage.Question) (silent bool
 		}
 		h := dnsmessage.ResourceHeader{Name: dnsmessage.MustNewName(at + "."), Class: dnsmessage.ClassINET, TTL: 60}
 		if e.cname == "" {
-			for _, text := range e.texts {
-				if q.Type == dnsmessage.TypeTXT {
-					m.Answers = append(m.Answers, dnsmessage.Resource{Header: h, Body: &dnsmessage.TXTResource{TXT: pieces(text)}})
-				}
-			}
+			m.Answers = append(m.Answers, s.records(at, e, h, q.Type)...)
 			return false
 		}
 		m.Answers = append(m.Answers, dnsmessage.Resource{Header: h, Body: &dnsmessage.CNAMEResource{CNAME: dnsmessage.MustNewName(e.cname + ".")}})
@@ -202,6 +214,29 @@ func (s *Server) fill(m *dnsmessage.Message, q dnsmessage.Question) (silent bool
 	}
 	m.RCode, m.Answers = dnsmessage.RCodeServerFailure, nil // in a circle
 	return false
+}
+
+// records are those of a type at a name.
+func (s *Server) records(at string, e entry, h dnsmessage.ResourceHeader, t dnsmessage.Type) (all []dnsmessage.Resource) {
+	for _, text := range e.texts {
+		if t == dnsmessage.TypeTXT {
+			all = append(all, dnsmessage.Resource{Header: h, Body: &dnsmessage.TXTResource{TXT: pieces(text)}})
+		}
+	}
+	if len(e.hosts) == 0 {
+		return all
+	}
+	switch a := e.hosts[0]; {
+	case t == dnsmessage.TypeA && a.Is4():
+		all = append(all, dnsmessage.Resource{Header: h, Body: &dnsmessage.AResource{A: a.As4()}})
+	case t == dnsmessage.TypeAAAA && !a.Is4():
+		all = append(all, dnsmessage.Resource{Header: h, Body: &dnsmessage.AAAAResource{AAAA: a.As16()}})
+	default:
+		return all
+	}
+	e.hosts = append(slices.Clone(e.hosts[1:]), e.hosts[0])
+	s.names[at] = e
+	return all
 }
 
 // pieces are a text as a record has it: strings of at most 255 bytes.
