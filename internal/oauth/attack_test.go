@@ -10,6 +10,7 @@ import (
 	"sallyport/internal/db/dbtest"
 	"sallyport/internal/grant"
 	"sallyport/internal/oauth"
+	"sallyport/internal/org"
 	"sallyport/internal/rig"
 	"sallyport/internal/signin"
 )
@@ -146,6 +147,8 @@ func TestTokensEndWithTheStandingOfTheirPerson(t *testing.T) {
 			off.Active = false
 			w.Write(func(ctx context.Context, tx *db.Tx) error { return client.Update(ctx, tx, off, w.Now()) })
 		},
+		"organization demands its provider": func(w town) { demanding(w, org.SignInSSO) },
+		"organization demands two factors":  func(w town) { demanding(w, org.SignInMFA) },
 		"grant ended": func(w town) {
 			w.Write(func(ctx context.Context, tx *db.Tx) error {
 				_, err := grant.EndByUserClient(ctx, tx, w.jane.ID, w.web.ID)

@@ -44,7 +44,8 @@ func (c *Core) Renew(ctx context.Context, in RenewIn) (Renewed, error) {
 	var out Renewed
 	err := c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
 		now := c.Now()
-		if out, err = known(ctx, tx, in.ClientID, in.Alias); err != nil {
+		var demand client.Demand
+		if out, demand, err = known(ctx, tx, in.ClientID, in.Alias); err != nil {
 			return err
 		}
 		in.Limit.Key = string(out.User.ID)
@@ -57,34 +58,38 @@ func (c *Core) Renew(ctx context.Context, in RenewIn) (Renewed, error) {
 		} else if err != nil {
 			return err
 		}
+		if !demand.Met(s.Upstream, session.TwoFactors(s.AMR), now) {
+			return fault.New(fault.RefreshInvalid)
+		}
 		out.SessionID, out.AMR, out.AuthenticatedAt = s.ID, s.AMR, s.AuthenticatedAt
 		return audit.Record(ctx, tx, now, in.Visitor.event(audit.SessionRenewed, out.User, out.Client, nil))
 	})
 	return out, err
 }
 
-// known reads the user of an alias and judges their standing.
-func known(ctx context.Context, tx *db.Tx, id client.ID, alias string) (Renewed, error) {
+// known reads the user of an alias and judges their standing, but for what their
+// organization demands.
+func known(ctx context.Context, tx *db.Tx, id client.ID, alias string) (Renewed, client.Demand, error) {
 	k, err := identity.KnownAs(ctx, tx, string(id), alias)
 	if errors.Is(err, db.ErrNotFound) {
-		return Renewed{}, fault.New(fault.LinkUnknown)
+		return Renewed{}, client.Demand{}, fault.New(fault.LinkUnknown)
 	} else if err != nil {
-		return Renewed{}, err
+		return Renewed{}, client.Demand{}, err
 	}
 	cl, err := clientFor(ctx, tx, id, "", "")
 	if err != nil {
-		return Renewed{}, err
+		return Renewed{}, client.Demand{}, err
 	}
 	s, err := client.StandingOf(ctx, tx, k.UserID, id)
 	switch {
 	case err != nil:
-		return Renewed{}, err
+		return Renewed{}, client.Demand{}, err
 	case s.Enrolment == "":
-		return Renewed{}, fault.New(fault.NotEnrolled)
+		return Renewed{}, client.Demand{}, fault.New(fault.NotEnrolled)
 	case s.User.Status != identity.Active, s.Enrolment != client.Active:
-		return Renewed{}, fault.New(fault.EnrolmentSuspended)
+		return Renewed{}, client.Demand{}, fault.New(fault.EnrolmentSuspended)
 	}
-	return Renewed{SignedIn: SignedIn{User: s.User, Client: cl, Roles: s.Roles}, Known: k}, nil
+	return Renewed{SignedIn: SignedIn{User: s.User, Client: cl, Roles: s.Roles}, Known: k}, s.Demand, nil
 }
 
 // renewed is the session with its new end.
@@ -138,7 +143,7 @@ func (c *Core) Act(ctx context.Context, in ActIn) (Renewed, error) {
 		} else if err != nil {
 			return err
 		}
-		if out, err = known(ctx, tx, in.ClientID, in.Alias); err != nil {
+		if out, _, err = known(ctx, tx, in.ClientID, in.Alias); err != nil {
 			return err
 		}
 		if slices.Contains(out.Roles, in.Ruling) {
