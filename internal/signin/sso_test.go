@@ -98,7 +98,7 @@ func (to *tour) in(id string) *signin.SignedIn {
 	to.t.Helper()
 	out, err := to.as(id, nil)
 	if err != nil || out.Outcome.SignedIn == nil {
-		to.t.Fatalf("got %+v and %v, want a completed sign-in", out, err)
+		to.t.Fatalf("got %+v and %v, want a completed sign-in", out.Outcome, err)
 	}
 	return out.Outcome.SignedIn
 }
