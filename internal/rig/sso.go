@@ -32,17 +32,25 @@ func (r *Rig) Org(slug string, domains ...string) org.Org {
 	return o
 }
 
+// Provider serves a fake OpenID provider that no organization has yet.
+func (r *Rig) Provider(people ...upstreamtest.Person) (fake *upstreamtest.Fake, issuer string) {
+	r.t.Helper()
+	s := httptest.NewUnstartedServer(nil)
+	issuer = "http://" + s.Listener.Addr().String()
+	fake = upstreamtest.New(upstream.OIDC, issuer, r.Now, people...)
+	s.Config.Handler = fake
+	s.Start()
+	r.t.Cleanup(s.Close)
+	return fake, issuer
+}
+
 // Connect serves a fake OpenID provider of an organization's own and has it sign in
 // the organization's people. change, which may be nil, changes the connection.
 func (r *Rig) Connect(o org.Org, change func(*sso.Connection), people ...upstreamtest.Person) *upstreamtest.Fake {
 	r.t.Helper()
-	s := httptest.NewUnstartedServer(nil)
-	fake := upstreamtest.New(upstream.OIDC, "http://"+s.Listener.Addr().String(), r.Now, people...)
-	s.Config.Handler = fake
-	s.Start()
-	r.t.Cleanup(s.Close)
+	fake, issuer := r.Provider(people...)
 	c := sso.Connection{
-		OrgID: o.ID, Kind: sso.OIDC, Provider: sso.Okta, Enabled: true, JIT: true, Issuer: "http://" + s.Listener.Addr().String(),
+		OrgID: o.ID, Kind: sso.OIDC, Provider: sso.Okta, Enabled: true, JIT: true, Issuer: issuer,
 		ClientID: upstreamtest.ClientID, Secret: upstreamtest.ClientSecret,
 	}
 	if change != nil {
