@@ -68,7 +68,9 @@ func (s *Server) surfaces(c cores, inbox *dev.Inbox) ([]surface, error) {
 		SignIn: c.signIn, Self: c.self, OAuth: c.oauth, Admin: c.admin, Keys: s.keys.Ring, Tokens: token.NewCache(s.keys.Ring, verifiedTokens),
 		Now: s.now, Log: s.log, Issuers: issuers(s.cfg),
 	}
-	pg := &pages.Pages{SignIn: c.signIn, Self: c.self, OAuth: c.oauth, Flow: flow(km), CSRF: csrf, Now: s.now, Log: s.log}
+	pg := &pages.Pages{
+		SignIn: c.signIn, Self: c.self, OAuth: c.oauth, Enterprise: c.enterprise, Flow: flow(km), CSRF: csrf, Now: s.now, Log: s.log,
+	}
 	op := &oidc.API{
 		OAuth: c.oauth, Keys: s.keys.Ring, Tokens: km.Tokens, Now: s.now, Log: s.log, Issuers: issuers(s.cfg),
 		Cookie: keymaster.Cookie, ClientCert: s.cfg.ClientCert, Message: pg.Message,
@@ -94,6 +96,7 @@ func (s *Server) surfaces(c cores, inbox *dev.Inbox) ([]surface, error) {
 		SignIn: c.signIn, Self: c.self, Key: s.cfg.SecretKey, Now: s.now, Log: s.log, Issuers: issuers(s.cfg),
 		Settings: s.settings.snooplytics, Granted: below.Granted,
 	}
+	pg.Deferred, sn.Signed = sn.Deferred, pg.Signed
 	all := []surface{
 		{name: "oidc", routes: slices.Concat(op.Routes(), below.Routes()), notFound: pg.NotFound, notAllowed: pg.MethodNotAllowed, crash: pg.Crash, own: true, first: true},
 		{name: "keymaster", routes: km.Routes(), notFound: km.NotFound, notAllowed: km.MethodNotAllowed, crash: km.Crash, with: []string{"pages", "scim"}},

@@ -38,6 +38,7 @@ import (
 	"time"
 
 	"sallyport/internal/client"
+	"sallyport/internal/enterprise"
 	"sallyport/internal/limit"
 	"sallyport/internal/oauth"
 	"sallyport/internal/self"
@@ -89,6 +90,8 @@ type Pages struct {
 	// Reply sends a browser back to the client of an authorization request.
 	Reply func(w http.ResponseWriter, r *http.Request, reply oauth.Reply)
 	Flow  Flow
+	// Enterprise is what an IT administrator sets up.
+	Enterprise *enterprise.Core
 	// Deferred ends a sign-in at an organization's provider that another API of the
 	// mount began; nil if there is none.
 	Deferred func(w http.ResponseWriter, r *http.Request, got signin.SSOReturned, err error)
@@ -101,7 +104,7 @@ type Pages struct {
 
 // Routes lists every route of the surface; there are no others.
 func (p *Pages) Routes() []wire.Route {
-	return slices.Concat(p.personRoutes(), p.ssoRoutes())
+	return slices.Concat(p.personRoutes(), p.ssoRoutes(), p.setupRoutes())
 }
 
 // personRoutes are those of who signs in, and of who is signed in.

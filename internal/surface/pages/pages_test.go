@@ -52,7 +52,7 @@ func surfaces(t testing.TB, r *rig.Rig, bases ...string) (*keymaster.API, *pages
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &pages.Pages{SignIn: r.SignIn, Self: r.Self, OAuth: r.OAuth, Flow: flow(api), CSRF: csrf, Now: r.Now, Log: log}
+	p := &pages.Pages{SignIn: r.SignIn, Self: r.Self, OAuth: r.OAuth, Enterprise: r.Enterprise, Flow: flow(api), CSRF: csrf, Now: r.Now, Log: log}
 	p.Reply = provider(r, p, bases...).Reply
 	return api, p
 }
@@ -290,6 +290,7 @@ func stage(t *testing.T, d *db.DB) transcript.Stage {
 	maps.Copy(hooks, w.choices())
 	maps.Copy(hooks, w.authenticators())
 	maps.Copy(hooks, w.employers())
+	maps.Copy(hooks, w.customers())
 	return transcript.Stage{Host: w, Vars: w.vars, Hooks: hooks, Authority: "auth.example.com"}
 }
 

@@ -201,7 +201,7 @@ func (p *Pages) Signed(w http.ResponseWriter, r *http.Request, got signin.SSORet
 	t := target{AppID: string(got.Client.ID), RedirectURI: got.RedirectURI, State: got.State, Request: got.Request}
 	switch {
 	case got.Test:
-		redirect(w, path+"/setup/test")
+		redirect(w, path+setupAt("test"))
 	case got.Client.ID == "" && t.Request == "":
 		p.fail(w, r, err)
 	case expected:

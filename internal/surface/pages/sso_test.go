@@ -6,6 +6,7 @@ import (
 
 	"sallyport/internal/client"
 	"sallyport/internal/db"
+	"sallyport/internal/enterprise"
 	"sallyport/internal/org"
 	"sallyport/internal/sso"
 	"sallyport/internal/upstream/upstreamtest"
@@ -86,4 +87,51 @@ func (w town) client(name string) (c client.Client) {
 		return err
 	})
 	return c
+}
+
+// customers are hooks for the set-up: the organization globex, which has nothing yet,
+// with a link for its IT administrator, whose provider knows somebody at each of two
+// domains.
+func (w town) customers() map[string]func(*testing.T, map[string]string) {
+	var o org.Org
+	var link enterprise.SetupLink
+	var fake *upstreamtest.Fake
+	operator := enterprise.Actor{Operator: "admin", Base: "https://auth.example.com"}
+	choose := func(id string, deny bool) func(*testing.T, map[string]string) {
+		return func(t *testing.T, v map[string]string) {
+			back, _, err := fake.Choose(v["away"], id, deny)
+			if err != nil {
+				t.Fatal(err)
+			}
+			v["back"] = back
+			delete(v, "away")
+		}
+	}
+	return map[string]func(*testing.T, map[string]string){
+		"globex": func(t *testing.T, v map[string]string) {
+			o = w.Org("globex")
+			fake, v["issuer"] = w.Provider(upstreamtest.Person{ID: "6601", Email: "gina@globex.example", EmailVerified: true, GivenName: "Gina", FamilyName: "Globex"},
+				upstreamtest.Person{ID: "6602", Email: "carl@contractor.example", EmailVerified: true, GivenName: "Carl", FamilyName: "Contractor"})
+			var err error
+			if link, err = w.Enterprise.MakeSetupLink(t.Context(), operator, o.ID, enterprise.SetupIn{}); err != nil {
+				t.Fatal(err)
+			}
+			v["setup"], v["globex"] = link.Secret, string(o.ID)
+		},
+		"globex-record": func(t *testing.T, v map[string]string) {
+			w.Names.TXT("_sallyport-challenge.globex.example", v["record"])
+		},
+		"globex-wrong": func(t *testing.T, v map[string]string) {
+			w.Names.TXT("_sallyport-challenge.globex.example", "sallyport-domain-verification=old")
+		},
+		"globex-silent": func(t *testing.T, v map[string]string) { w.Names.Silence("_sallyport-challenge.globex.example") },
+		"globex-gina":   choose("6601", false),
+		"globex-carl":   choose("6602", false),
+		"globex-deny":   choose("", true),
+		"globex-end": func(t *testing.T, _ map[string]string) {
+			if err := w.Enterprise.EndSetupLink(t.Context(), operator, o.ID, link.ID); err != nil {
+				t.Fatal(err)
+			}
+		},
+	}
 }

@@ -154,6 +154,8 @@ func statusOf(f *fault.Error) int {
 	case fault.NotEnrolled, fault.EnrolmentPending, fault.EnrolmentSuspended, fault.FactorSetupRequired, fault.Forbidden, fault.ProofRequired, fault.TOTPDemanded,
 		fault.SSORequired, fault.MFARequired, fault.EmailDomainForbidden, fault.ConnectionChanged:
 		return http.StatusForbidden
+	case fault.ConnectionUnready, fault.DomainTaken, fault.OrgHolds:
+		return http.StatusConflict
 	}
 	return http.StatusBadRequest
 }
