@@ -128,10 +128,10 @@ func ask(t *testing.T, out saml.Outgoing) map[string]string {
 		for _, f := range out.Form.Fields {
 			v.Set(f.Name, f.Value)
 		}
-		res, err := browser.PostForm(out.Form.Action, v) //nolint:noctx // a browser's
+		res, err := browser.PostForm(out.Form.Action, v)
 		text = page(t, res, err)
 	} else {
-		res, err := browser.Get(out.Location) //nolint:noctx // a browser's
+		res, err := browser.Get(out.Location)
 		text = page(t, res, err)
 	}
 	fields := map[string]string{}
@@ -144,10 +144,10 @@ func ask(t *testing.T, out saml.Outgoing) map[string]string {
 func TestAgainstSAMLP(t *testing.T) {
 	t.Parallel()
 	at := startSAMLP(t)
-	real := time.Now()
+	today := time.Now()
 	peer := func(variant string) saml.Peer {
-		res, err := browser.Get(at + "/metadata/" + variant + "/FederationMetadata/2007-06/FederationMetadata.xml") //nolint:noctx // a test's
-		d, err := saml.ParseMetadata([]byte(page(t, res, err)), "", real)
+		res, err := browser.Get(at + "/metadata/" + variant + "/FederationMetadata/2007-06/FederationMetadata.xml")
+		d, err := saml.ParseMetadata([]byte(page(t, res, err)), "", today)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -160,7 +160,7 @@ func TestAgainstSAMLP(t *testing.T) {
 		for _, binding := range []string{saml.Redirect, saml.Post} {
 			p := peer(variant)
 			p.SignOnBinding, p.SignRequests = binding, variant == "checked"
-			out, err := p.Ask(saml.Question{Party: us, Relay: "the-state", Now: real})
+			out, err := p.Ask(saml.Question{Party: us, Relay: "the-state", Now: today})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -168,7 +168,7 @@ func TestAgainstSAMLP(t *testing.T) {
 			if back["RelayState"] != "the-state" {
 				t.Errorf("%s: relay state %q", variant, back["RelayState"])
 			}
-			a, err := p.Read(saml.Incoming{Message: back["SAMLResponse"], Party: us, Request: out.ID, Now: real})
+			a, err := p.Read(saml.Incoming{Message: back["SAMLResponse"], Party: us, Request: out.ID, Now: today})
 			if reason(err) != want {
 				t.Errorf("%s by %s: %v, want %q", variant, binding, err, want)
 				continue
@@ -182,11 +182,11 @@ func TestAgainstSAMLP(t *testing.T) {
 	t.Run("our signature is looked at", func(t *testing.T) {
 		p := peer("checked")
 		p.SignRequests = true
-		out, err := p.Ask(saml.Question{Party: us, Relay: "the-state", Now: real})
+		out, err := p.Ask(saml.Question{Party: us, Relay: "the-state", Now: today})
 		if err != nil {
 			t.Fatal(err)
 		}
-		res, err := browser.Get(strings.Replace(out.Location, "RelayState=the-state", "RelayState=another", 1)) //nolint:noctx // a browser's
+		res, err := browser.Get(strings.Replace(out.Location, "RelayState=the-state", "RelayState=another", 1))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -198,11 +198,11 @@ func TestAgainstSAMLP(t *testing.T) {
 	t.Run("we sign out", func(t *testing.T) {
 		p := peer("both")
 		p.LogoutURL, p.LogoutBinding = at+"/logout", saml.Redirect
-		out, ok, err := p.Goodbye(us, saml.Session{Subject: saml.NameID{Value: "jane-at-acme"}, Index: "_samlp-session"}, "back", real)
+		out, ok, err := p.Goodbye(us, saml.Session{Subject: saml.NameID{Value: "jane-at-acme"}, Index: "_samlp-session"}, "back", today)
 		if !ok || err != nil {
 			t.Fatal(err)
 		}
-		res, err := browser.Get(out.Location) //nolint:noctx // a browser's
+		res, err := browser.Get(out.Location)
 		to := page(t, res, err)
 		if !strings.HasPrefix(to, us.SLO+"?SAMLResponse=") || !strings.Contains(to, "RelayState=back") {
 			t.Errorf("sent to %s", to)
@@ -211,20 +211,20 @@ func TestAgainstSAMLP(t *testing.T) {
 	t.Run("they sign out", func(t *testing.T) {
 		p := peer("both")
 		p.LogoutURL, p.LogoutBinding = at+"/logout", saml.Redirect
-		res, err := browser.Get(at + "/logout") //nolint:noctx // a browser's
+		res, err := browser.Get(at + "/logout")
 		to, err := url.Parse(page(t, res, err))
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := p.ReadLogout(saml.IncomingLogout{Query: to.RawQuery, Party: us, Now: real})
+		r, err := p.ReadLogout(saml.IncomingLogout{Query: to.RawQuery, Party: us, Now: today})
 		if err != nil || r.Subject.Value != "jane-at-acme" || r.Sessions[0] != "_samlp-session" {
 			t.Fatalf("%+v, %v", r, err)
 		}
-		bye, err := p.Farewell(us, r, true, real)
+		bye, err := p.Farewell(us, r, true, today)
 		if err != nil {
 			t.Fatal(err)
 		}
-		res, err = browser.Get(bye.Location) //nolint:noctx // a browser's
-		page(t, res, err)                    // it has checked our signature, or answers 400
+		res, err = browser.Get(bye.Location)
+		page(t, res, err) // it has checked our signature, or answers 400
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/flate"
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/xml"
@@ -68,12 +69,22 @@ func (i *IdP) Logout(us saml.Party, id, nameID, session string) string {
 	return us.SLO + "?" + i.sign("SAMLRequest", e, "relay")
 }
 
+// Forged is the address of a LogoutRequest that is anything, which the provider has
+// signed all the same.
+func (i *IdP) Forged(us saml.Party, body []byte) string {
+	return us.SLO + "?" + i.signed("SAMLRequest", body, "")
+}
+
 // sign is a query of the redirect binding (Bindings §3.4.4.1).
 func (i *IdP) sign(parameter string, e *etree.Element, relay string) string {
 	body, err := etree.NewDocumentWithRoot(e).WriteToBytes()
 	if err != nil {
 		panic(err)
 	}
+	return i.signed(parameter, body, relay)
+}
+
+func (i *IdP) signed(parameter string, body []byte, relay string) string {
 	var packed bytes.Buffer
 	w, err := flate.NewWriter(&packed, flate.DefaultCompression)
 	if err == nil {
@@ -86,14 +97,21 @@ func (i *IdP) sign(parameter string, e *etree.Element, relay string) string {
 	if relay != "" {
 		q += "&RelayState=" + url.QueryEscape(relay)
 	}
-	q += "&SigAlg=" + url.QueryEscape("http://www.w3.org/2001/04/xmldsig-more#rsa-sha256")
 	i.mu.Lock()
 	key := i.keys[0].key
 	i.mu.Unlock()
+	method := "rsa-sha256"
+	if _, ok := key.(*ecdsa.PrivateKey); ok {
+		method = "ecdsa-sha256"
+	}
+	q += "&SigAlg=" + url.QueryEscape("http://www.w3.org/2001/04/xmldsig-more#"+method)
 	digest := sha256.Sum256([]byte(q))
 	sig, err := key.Sign(nil, digest[:], crypto.SHA256)
 	if err != nil {
 		panic(err)
+	}
+	if method == "ecdsa-sha256" {
+		sig = halves(sig)
 	}
 	return q + "&Signature=" + url.QueryEscape(base64.StdEncoding.EncodeToString(sig))
 }

@@ -5,7 +5,7 @@ package samltest
 
 import (
 	"context"
-	"crypto/rsa"
+	"crypto"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/xml"
@@ -76,7 +76,7 @@ type IdP struct {
 }
 
 type pair struct {
-	key  *rsa.PrivateKey
+	key  crypto.Signer
 	cert *x509.Certificate
 }
 
@@ -110,7 +110,7 @@ func newPair() pair {
 	if err != nil {
 		panic(err)
 	}
-	return pair{key.(*rsa.PrivateKey), cert}
+	return pair{key.(crypto.Signer), cert}
 }
 
 // New makes a provider that is to be served at base. The first of people is who
@@ -162,6 +162,17 @@ func (i *IdP) Rotate() {
 	i.keys = append([]pair{pairOf(i.made)}, i.keys...)
 }
 
+// Use signs with a key of the test's from now on, and publishes no other.
+func (i *IdP) Use(key crypto.Signer, certificate []byte) {
+	cert, err := x509.ParseCertificate(certificate)
+	if err != nil {
+		panic(err)
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.keys = []pair{{key, cert}}
+}
+
 // Forget publishes the newest key alone.
 func (i *IdP) Forget() {
 	i.mu.Lock()
@@ -191,7 +202,7 @@ func (i *IdP) provider() *crewjam.IdentityProvider {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return &crewjam.IdentityProvider{
-		Key: i.keys[0].key, Certificate: i.keys[0].cert, Logger: log.Default(), SignatureMethod: "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256",
+		Signer: halver{i.keys[0].key}, Certificate: i.keys[0].cert, Logger: log.Default(), SignatureMethod: "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256",
 		MetadataURL: address(i.base + "/metadata"), SSOURL: address(i.base + "/sso"), LogoutURL: address(i.base + "/slo"),
 	}
 }

@@ -1,13 +1,18 @@
 package samltest
 
 import (
+	"crypto"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/base64"
+	"io"
+	"math/big"
 
 	"github.com/beevik/etree"
 	crewjam "github.com/crewjam/saml"
@@ -46,6 +51,30 @@ func Encrypted(to *x509.Certificate, plain []byte) *etree.Element {
 	e.CreateAttr("xmlns:saml", "urn:oasis:names:tc:SAML:2.0:assertion")
 	e.AddChild(seal(to.PublicKey.(*rsa.PublicKey), plain))
 	return e
+}
+
+// halver signs by ECDSA as XML Signature has it (1.1 §6.4.3).
+type halver struct{ crypto.Signer }
+
+// Sign signs a digest.
+func (h halver) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	sig, err := h.Signer.Sign(rand, digest, opts)
+	if _, ok := h.Public().(*ecdsa.PublicKey); ok && err == nil {
+		sig = halves(sig)
+	}
+	return sig, err
+}
+
+// halves are the two numbers of a signature on P-256, one after the other.
+func halves(der []byte) []byte {
+	var n struct{ R, S *big.Int }
+	if _, err := asn1.Unmarshal(der, &n); err != nil {
+		panic(err)
+	}
+	out := make([]byte, 64)
+	n.R.FillBytes(out[:32])
+	n.S.FillBytes(out[32:])
+	return out
 }
 
 // Sign has the provider sign a response that it would not have written, the whole
