@@ -72,6 +72,7 @@ var doors = map[string]string{
 	"golang.org/x/net/dns":                "dns/dnstest",
 	"golang.org/x/net/idna":               "dns",
 	"golang.org/x/net/publicsuffix":       "dns",
+	"golang.org/x/text/unicode/norm":      "password",
 	"gopkg.in/yaml.v3":                    "yaml",
 	"modernc.org/sqlite":                  "db",
 	"zombiezen.com/go/sqlite":             "db",

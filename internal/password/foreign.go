@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/crypto/scrypt"
+	"golang.org/x/text/unicode/norm"
 
 	"sallyport/internal/secret"
 )
@@ -93,6 +94,8 @@ var formats = []struct {
 	{"{SSHA}", func(r string) (check, bool) { return saltedDigest(r, sha1.New) }},
 	{"{SSHA256}", func(r string) (check, bool) { return saltedDigest(r, sha256.New) }},
 	{"{SSHA512}", func(r string) (check, bool) { return saltedDigest(r, sha512.New) }},
+	// Better Auth's, which begins with nothing: <hex salt>:<hex key>
+	{"", betterAuth},
 }
 
 // parse returns the check for encoded, or false where there is none.
@@ -257,6 +260,21 @@ func djangoScrypt(rest string) (check, bool) {
 		return check{}, false
 	}
 	return scryptCheck(c, f[1], key)
+}
+
+// betterAuth reads <32 hex digits>:<128 hex digits>, scrypt with N=16384, r=16, p=1 over
+// the password in Unicode's form NFKC. The salt is the text, not the bytes that it
+// spells.
+func betterAuth(encoded string) (check, bool) {
+	salt, key, _ := strings.Cut(encoded, ":")
+	want, err := hex.DecodeString(key)
+	if _, bad := hex.DecodeString(salt); err != nil || bad != nil || len(salt) != 32 || len(want) != 64 {
+		return check{}, false
+	}
+	c, ok := scryptCheck(scryptCost{16384, 16, 1}, salt, want)
+	match := c.match
+	c.match = func(plain string) bool { return match(norm.NFKC.String(plain)) }
+	return c, ok
 }
 
 // werkzeugScrypt reads <N>:<r>:<p>$<salt>$<hex key>.

@@ -26,8 +26,8 @@ var published = []vector{
 }
 
 // generated were made once with the programs' own code: argon2-cffi 25.1, bcrypt
-// 4.0, Django 5.2, passlib 1.7, Werkzeug 3.1, with costs turned down where they
-// allow it.
+// 4.0, Django 5.2, passlib 1.7, Werkzeug 3.1, @better-auth/utils 0.5.1, with costs
+// turned down where they allow it.
 var generated = []vector{
 	{"argon2-cffi id", "Grüße aus Köln 7!",
 		"$argon2id$v=19$m=19456,t=2,p=1$xRhsXafWbVN+fQReJgO/Wg$yoTCwWR//QB9gBj6Yc19PwH8tK41/bI0u59Vk4SlUt0"},
@@ -69,6 +69,10 @@ var generated = []vector{
 		"pbkdf2:sha512:1000$yDUCqWG8ErUXD55o$2263b1ed7ae00a4850575d53544d499647085324d3ff2d6606642a6d9c518a7801105a747ca281fc3682961af3c951ddd41f2e4a8060fe5343b3c1932862bd89"},
 	{"Werkzeug pbkdf2 sha1", "Grüße aus Köln 7!",
 		"pbkdf2:sha1:1000$dDNRNYPohwPkztl4$f32ab667d9cfb5c9a0bbe4f785211f6df1cf4cd9"},
+	{"Better Auth", "Correct-horse-7",
+		"575670c76e7a26ad4ab85d4e75955b82:00a14009018ed98f842cc142b86d6321f25fe4fa2961be9ffb8c6286b67d9d5a5eaf34dbbe5fd029f2275a8e7c6026c23f77f86b53fa9965218108e708df020c"},
+	{"Better Auth, not in NFKC", "ﬁancée Å ½",
+		"e532979aad38b83b16fd611aadb82892:40bca6115ed69bf67de515eb53626236c170aee4b17f6253d8f04ddc0e636b23a4f10efb7e2816b7050471cb1b43624b2ec5f9204f114533fafffab9bc81b5e1"},
 	{"phpass $P$", "Grüße aus Köln 7!",
 		"$P$5Cgi92x8qtsBcxJtyzTn64RQIiBU.7."},
 	{"phpass $H$", "Grüße aus Köln 7!",
