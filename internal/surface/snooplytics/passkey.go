@@ -37,8 +37,8 @@ func (a *API) party(r *http.Request, c *call) (passkey.Party, error) {
 	return passkey.NewPartyOf(domain, cl.Name, pages...)
 }
 
-// key is a passkey on the wire.
-type key struct {
+// passkeyView is a passkey on the wire.
+type passkeyView struct {
 	ID           string `json:"id"`
 	Name         string `json:"name"`
 	UserID       string `json:"userId"`
@@ -48,12 +48,12 @@ type key struct {
 	CreatedAt    stamp  `json:"createdAt"`
 }
 
-func keyOf(k passkey.Passkey) key {
+func passkeyOf(k passkey.Passkey) passkeyView {
 	device := "singleDevice"
 	if k.Synced {
 		device = "multiDevice"
 	}
-	return key{k.ID.String(), k.Name, string(k.UserID), k.ID.String(), device, k.Synced, stamp(k.CreatedAt)}
+	return passkeyView{k.ID.String(), k.Name, string(k.UserID), k.ID.String(), device, k.Synced, stamp(k.CreatedAt)}
 }
 
 // owner is the caller for a change of their passkeys, which wants a fresh session.
@@ -101,7 +101,7 @@ func (a *API) register(w http.ResponseWriter, r *http.Request, c *call) error {
 	if err != nil {
 		return as(err, noChallenge)
 	}
-	return done(w, keyOf(made))
+	return done(w, passkeyOf(made))
 }
 
 var noChallenge = map[fault.Code]string{fault.ChallengeInvalid: "CHALLENGE_NOT_FOUND"}
@@ -155,9 +155,9 @@ func (a *API) listPasskeys(w http.ResponseWriter, r *http.Request, c *call) erro
 	if err != nil {
 		return err
 	}
-	out := []key{}
+	out := []passkeyView{}
 	for _, k := range ring.Passkeys {
-		out = append(out, keyOf(k))
+		out = append(out, passkeyOf(k))
 	}
 	return done(w, out)
 }
@@ -203,7 +203,7 @@ func (a *API) updatePasskey(w http.ResponseWriter, r *http.Request, c *call) err
 	}
 	for _, k := range ring.Passkeys {
 		if k.ID.String() == id.String() {
-			return done(w, keyOf(k))
+			return done(w, passkeyOf(k))
 		}
 	}
 	return refuse("PASSKEY_NOT_FOUND").as(http.StatusNotFound) // removed since

@@ -59,15 +59,15 @@ func (a *API) getSession(w http.ResponseWriter, r *http.Request, c *call) error 
 	if c.who == nil || c.who.Session.Partial {
 		return done(w, nil)
 	}
-	u, err := a.me(r, c)
+	u, err := a.person(r, c)
 	if err != nil {
 		return err
 	}
 	return done(w, current{sittingOf(c.who.Session), u})
 }
 
-// me is the caller on the wire.
-func (a *API) me(r *http.Request, c *call) (user, error) {
+// person is the caller on the wire.
+func (a *API) person(r *http.Request, c *call) (user, error) {
 	p, err := a.Self.Me(r.Context(), c.who.Caller)
 	return userOf(p.User, c.who.standing.Factor), err
 }

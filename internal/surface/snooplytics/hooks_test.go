@@ -1,0 +1,58 @@
+package snooplytics_test
+
+import (
+	"context"
+	"encoding/json"
+	"testing"
+
+	"sallyport/internal/db"
+	"sallyport/internal/identity"
+	"sallyport/internal/passkey/passkeytest"
+	"sallyport/internal/rig"
+	"sallyport/internal/upstream"
+	"sallyport/internal/upstream/upstreamtest"
+)
+
+// googlers have accounts at Google: Ada, who is here too, somebody new, and one of whose
+// address Google says that nobody verified it.
+var googlers = []upstreamtest.Person{
+	{ID: "1", Email: "ada@example.com", EmailVerified: true, GivenName: "Ada", FamilyName: "Lovelace", HostedDomain: "example.com"},
+	{ID: "2", Email: "new@gmail.com", EmailVerified: true, GivenName: "Nia", FamilyName: "New"},
+	{ID: "3", Email: "ada@example.com", EmailVerified: false, GivenName: "Not", FamilyName: "Ada"},
+}
+
+// visitors are the hooks of people who sign in: at Google, or with an authenticator.
+func visitors(r *rig.Rig) map[string]func(*testing.T, map[string]string) {
+	google := r.Upstream("google", upstream.Google, nil, googlers...)
+	choose := func(person string, deny bool) func(*testing.T, map[string]string) {
+		return func(t *testing.T, vars map[string]string) {
+			t.Helper()
+			back, _, err := google.Choose(vars["location"], person, deny)
+			if err != nil {
+				t.Fatal(err)
+			}
+			vars["back"] = back
+			delete(vars, "location")
+		}
+	}
+	device, stranger := passkeytest.New(origin), passkeytest.New(origin)
+	answer := func(do func(json.RawMessage) json.RawMessage) func(*testing.T, map[string]string) {
+		return func(_ *testing.T, vars map[string]string) {
+			vars["response"] = string(do(json.RawMessage(vars["options"])))
+			delete(vars, "options")
+		}
+	}
+	standing := func(s identity.Status) func(*testing.T, map[string]string) {
+		return func(_ *testing.T, vars map[string]string) {
+			r.Write(func(ctx context.Context, tx *db.Tx) error {
+				return identity.SetStatus(ctx, tx, identity.UserID(vars["ada"]), s, r.Now())
+			})
+		}
+	}
+	return map[string]func(*testing.T, map[string]string){
+		"google-ada": choose("1", false), "google-new": choose("2", false), "google-unverified": choose("3", false), "google-deny": choose("1", true),
+		"make-passkey": answer(device.Create), "use-passkey": answer(device.Get),
+		"make-other": answer(stranger.Create), "use-stranger": answer(stranger.Get),
+		"suspend-ada": standing(identity.Suspended), "restore-ada": standing(identity.Active),
+	}
+}
