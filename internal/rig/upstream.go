@@ -10,8 +10,9 @@ import (
 	"sallyport/internal/upstream/upstreamtest"
 )
 
-// brokerTimeout is how long a rig waits for an upstream that does not answer.
-const brokerTimeout = 5 * time.Second
+// brokerTimeout is how long a rig waits for an upstream that does not answer. None
+// of its fakes is one: this is for a busy machine.
+const brokerTimeout = time.Minute
 
 // Upstream serves a fake provider of a kind, over real HTTP and by the rig's
 // clock, and configures it under a key, which clients name among their methods.

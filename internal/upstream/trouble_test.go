@@ -93,14 +93,15 @@ func TestTroubles(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%v/%s", c.trouble, c.places, kind), func(t *testing.T) {
 				t.Parallel()
 				p := serve(t, kind)
-				if c.trouble == upstreamtest.Slow || c.trouble == upstreamtest.Drip {
-					p.b = upstream.NewBroker(upstream.Options{Now: p.clock, Timeout: time.Second})
-					t.Cleanup(p.b.Close)
-				}
 				location, a := p.begin(t, upstream.Start{})
 				p.Behave(c.trouble, c.places...)
 				before := len(p.Requests())
-				_, err := p.b.Finish(t.Context(), p.u, a, p.back(t, location, false), upstream.Visitor{})
+				asked := p.b
+				if c.trouble == upstreamtest.Slow || c.trouble == upstreamtest.Drip {
+					asked = upstream.NewBroker(upstream.Options{Now: p.clock, Timeout: time.Second})
+					t.Cleanup(asked.Close)
+				}
+				_, err := asked.Finish(t.Context(), p.u, a, p.back(t, location, false), upstream.Visitor{})
 				f, ok := errors.AsType[*openid.Failure](err)
 				if !ok || !errors.Is(err, c.want) || f.Step != c.step || f.Redeemed() != (c.step >= openid.AtToken) {
 					t.Fatalf("got %v, step %d, want %v, %d", err, f.Step, c.want, c.step)

@@ -38,7 +38,7 @@ func serve(t testing.TB, kind upstream.Kind, people ...upstreamtest.Person) *pla
 	s.Config.Handler = p.Fake
 	s.Start()
 	t.Cleanup(s.Close)
-	p.b = upstream.NewBroker(upstream.Options{Now: p.clock, Timeout: 5 * time.Second})
+	p.b = upstream.NewBroker(upstream.Options{Now: p.clock, Timeout: time.Minute}) // of a busy machine
 	t.Cleanup(p.b.Close)
 	p.u = p.Upstream("fake")
 	return p
