@@ -75,8 +75,9 @@ type Rig struct {
 }
 
 type clock struct {
-	mu  sync.Mutex
-	now time.Time
+	mu   sync.Mutex
+	now  time.Time
+	read time.Time // the keys
 }
 
 // keys are made once for all rigs of a test binary: an RSA key takes long.
@@ -150,7 +151,11 @@ func (r *Rig) loadKeys() {
 		all, err = jwks.Load(ctx, tx, r.Key)
 		return err
 	})
-	r.Keys.Set(all, r.Now())
+	now := r.Now()
+	r.Keys.Set(all, now)
+	r.clock.mu.Lock()
+	r.clock.read = now
+	r.clock.mu.Unlock()
 }
 
 // Now is the rig's clock.
@@ -160,12 +165,15 @@ func (r *Rig) Now() time.Time {
 	return r.clock.now
 }
 
-// Advance moves the clock.
+// Advance moves the clock. Keys are read again as in a server: not at each moment.
 func (r *Rig) Advance(d time.Duration) {
 	r.clock.mu.Lock()
 	r.clock.now = r.clock.now.Add(d)
+	stale := r.clock.now.Sub(r.clock.read) >= time.Second
 	r.clock.mu.Unlock()
-	r.loadKeys()
+	if stale {
+		r.loadKeys()
+	}
 }
 
 // Write runs fn in a write transaction and fails the test if it fails.
