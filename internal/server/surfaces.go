@@ -87,13 +87,13 @@ func (s *Server) surfaces(c cores, inbox *dev.Inbox) ([]surface, error) {
 		Issuers: issuers(s.cfg), DefaultClient: s.settings.defaultClient, Session: keymaster.Cookie,
 	}
 	op.Connect, op.Refresh, am.Reply, am.Granted = am.Connect, am.RefreshGrant, op.Reply, op.Granted
-	ad := &adminapi.API{Admin: c.admin, Caller: km.AdminCaller, Log: s.log}
+	ad := &adminapi.API{Admin: c.admin, Enterprise: c.enterprise, Caller: km.AdminCaller, Log: s.log}
 	sc := &scim.API{Provision: &provision.Core{DB: s.db, Now: s.now, Key: s.cfg.SecretKey}, Log: s.log}
 	// The provider once more below the path that Snooplytics' contract gives it.
 	below := *op
 	below.Prefix = "/api/auth"
 	sn := &snooplytics.API{
-		SignIn: c.signIn, Self: c.self, Key: s.cfg.SecretKey, Now: s.now, Log: s.log, Issuers: issuers(s.cfg),
+		SignIn: c.signIn, Self: c.self, Enterprise: c.enterprise, Key: s.cfg.SecretKey, Now: s.now, Log: s.log, Issuers: issuers(s.cfg),
 		Settings: s.settings.snooplytics, Granted: below.Granted,
 	}
 	pg.Deferred, sn.Signed = sn.Deferred, pg.Signed

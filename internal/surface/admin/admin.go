@@ -1,7 +1,7 @@
 // Package admin serves the operator's REST API under /admin/v1. It is ours, not
 // another product's: described by an OpenAPI 3.1 document that is made from the
 // same types as the answers, with failures as RFC 9457 problems. What it can do so
-// far is the queue of who may come in.
+// far is the queue of who may come in, and how organizations sign their own people in.
 //
 // Who asks is found by their access token, as Keymaster's admin API finds them
 // (contract keymaster §8); how far their rights reach is for the core to say. There
@@ -20,14 +20,16 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"sallyport/internal/admin"
+	"sallyport/internal/enterprise"
 	"sallyport/internal/wire"
 )
 
 // API is the surface. Caller finds whose token a request carries.
 type API struct {
-	Admin  *admin.Core
-	Caller func(*http.Request) (admin.Caller, error)
-	Log    *slog.Logger
+	Admin      *admin.Core
+	Enterprise *enterprise.Core
+	Caller     func(*http.Request) (admin.Caller, error)
+	Log        *slog.Logger
 }
 
 // Where the API describes itself.
@@ -50,6 +52,7 @@ func (a *API) Routes() []wire.Route {
 	config.Security = []map[string][]string{{"operator": {}}}
 	api := humago.New(&all, config)
 	a.queueRoutes(api)
+	a.orgRoutes(api)
 	for i := range all {
 		all[i].Handler = a.authenticated(all[i].Handler)
 	}

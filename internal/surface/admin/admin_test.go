@@ -27,7 +27,7 @@ func newAPI(r *rig.Rig) (*admin.API, *keymaster.API) {
 	km := &keymaster.API{
 		SignIn: r.SignIn, OAuth: r.OAuth, Self: r.Self, Admin: r.Admin, Keys: r.Keys, Tokens: r.Tokens, Now: r.Now, Log: log, Issuers: []string{rig.Base},
 	}
-	return &admin.API{Admin: r.Admin, Caller: km.AdminCaller, Log: log}, km
+	return &admin.API{Admin: r.Admin, Enterprise: r.Enterprise, Caller: km.AdminCaller, Log: log}, km
 }
 
 // stage is the platform with its console, a tenant with its own, a client of that
@@ -76,6 +76,9 @@ func stage(t *testing.T, d *db.DB) transcript.Stage {
 		v[p.name+"_token"] = sign(t, r, nil, string(u.ID), string(p.in.ID))
 	}
 	v["bea"], v["bea_entry"] = listed(r, board)
+	elsewhere := r.Org("elsewhere")
+	r.Connect(elsewhere, nil)
+	v["acme"], v["issuer"] = string(r.Org("acme-corp").ID), r.Connection(elsewhere).Issuer
 	admins := map[string]client.Client{"root": console, "amy": board}
 	s := transcript.Stage{Host: r, Vars: v, Hooks: map[string]func(*testing.T, map[string]string){}}
 	for name, c := range admins {
@@ -98,6 +101,7 @@ func stage(t *testing.T, d *db.DB) transcript.Stage {
 		v["amy_in_console"] = sign(t, r, nil, v["amy"], aud)
 		v["tampered"] = v["root_token"][:len(v["root_token"])-8] + "AAAAAAAA"
 	}
+	s.Hooks["publish"] = func(_ *testing.T, v map[string]string) { r.Names.TXT(v["record"], v["value"]) }
 	s.Hooks["long"] = func(_ *testing.T, v map[string]string) {
 		v["long"] = strings.Repeat("x", 70000)
 		v["many"] = `"` + strings.Join(make([]string, 501), `x","`) + `x"`

@@ -26,7 +26,7 @@ func strict(w http.ResponseWriter, r *http.Request) *problem {
 			return invalid("query."+name, "more than once")
 		}
 	}
-	if r.Method != http.MethodPost {
+	if r.Method != http.MethodPost && r.Method != http.MethodPut {
 		return nil
 	}
 	return strictBody(w, r)

@@ -20,7 +20,11 @@ var docsPage string
 
 // shownProblems are the faults that the docs page explains: those that operations
 // have so far.
-var shownProblems = []fault.Code{fault.Unauthenticated, fault.Forbidden, fault.ClientUnknown, fault.FieldInvalid, fault.Unavailable}
+var shownProblems = []fault.Code{
+	fault.Unauthenticated, fault.Forbidden, fault.ClientUnknown, fault.FieldInvalid, fault.OrgUnknown, fault.OrgHolds, fault.IssuerInvalid,
+	fault.UpstreamUnreachable, fault.ConnectionChanged, fault.ConnectionUnready, fault.RoleInvalid, fault.DomainInvalid, fault.DomainUnproven, fault.DomainTaken,
+	fault.DomainUnknown, fault.SetupLinkInvalid, fault.EmailInvalid, fault.RateLimited, fault.Unavailable,
+}
 
 // call is an operation on the docs page.
 type call struct {
@@ -45,12 +49,12 @@ func docs(api *huma.OpenAPI) http.HandlerFunc {
 	}
 	var fails []fail
 	for _, c := range shownProblems {
-		fails = append(fails, fail{c, answers[c].status, answers[c].detail})
+		fails = append(fails, fail{c, answers[c].status, strings.ReplaceAll(answers[c].detail, "%s", "…")})
 	}
 	var calls []call
 	for _, path := range paths {
 		item := api.Paths[path]
-		for _, op := range []*huma.Operation{item.Get, item.Post} {
+		for _, op := range []*huma.Operation{item.Get, item.Post, item.Put, item.Delete} {
 			if op != nil {
 				calls = append(calls, callOf(api, op))
 			}
@@ -68,7 +72,11 @@ func docs(api *huma.OpenAPI) http.HandlerFunc {
 }
 
 // paths is the order of the page.
-var paths = []string{"/admin/v1/queue", "/admin/v1/queue/decisions", "/admin/v1/queue/next", "/admin/v1/queue/notify"}
+var paths = []string{
+	"/admin/v1/queue", "/admin/v1/queue/decisions", "/admin/v1/queue/next", "/admin/v1/queue/notify",
+	"/admin/v1/orgs", "/admin/v1/orgs/{org}/sso", "/admin/v1/orgs/{org}/policy", "/admin/v1/orgs/{org}/domains", "/admin/v1/orgs/{org}/domains/{domain}",
+	"/admin/v1/orgs/{org}/setup-links", "/admin/v1/orgs/{org}/setup-links/{link}", "/admin/v1/orgs/{org}/directory",
+}
 
 func callOf(api *huma.OpenAPI, op *huma.Operation) call {
 	c := call{Method: op.Method, Path: op.Path, Summary: op.Summary, Description: op.Description}

@@ -96,7 +96,7 @@ func checkOperation(t *testing.T, name string, op operation) {
 		t.Errorf("%s: body %+v", name, body)
 	}
 	for _, p := range op.Parameters {
-		if p.Name == "" || p.In != "query" || len(p.Schema) == 0 {
+		if p.Name == "" || p.In != "query" && p.In != "path" || len(p.Schema) == 0 {
 			t.Errorf("%s: parameter %+v", name, p)
 		}
 	}

@@ -103,12 +103,12 @@ var answers = map[fault.Code]answer{
 	fault.AccountNotLinked:     {409, "Somebody has the address"},
 	fault.HandleInvalid:        {401, "Unknown or expired handle"},
 	fault.ConnectionChanged:    {403, "The sign-in of the organization was changed"},
-	fault.DomainUnproven:       {422, "The record that proves the domain is not there"},
+	fault.DomainUnproven:       {422, "The record that proves the domain is not there: %s"},
 	fault.DomainTaken:          {409, "Another organization has proved the domain"},
 	fault.DomainUnknown:        {404, "The organization does not claim the domain"},
 	fault.ConnectionUnready:    {409, "The organization's single sign-on is not in the state that this needs: %s"},
-	fault.DomainInvalid:        {422, "It is not a domain that an organization can have"},
-	fault.IssuerInvalid:        {422, "What the provider publishes does not fit"},
+	fault.DomainInvalid:        {422, "It is not a domain that an organization can have: %s"},
+	fault.IssuerInvalid:        {422, "What the provider publishes does not fit: %s"},
 	fault.SetupLinkInvalid:     {404, "Unknown or expired set-up link"},
 	fault.KeyInvalid:           {401, "No key, or one that is not good here"},
 	fault.KeyPinned:            {403, "The key is good in another organization alone"},
@@ -161,6 +161,9 @@ func (a *API) problem(ctx context.Context, err error) *problem {
 	p.Type = wire.MountOf(ctx).Base + docsPath + "#" + string(f.Code)
 	if f.Field != "" {
 		p.Errors = []*huma.ErrorDetail{{Message: "is not valid", Location: f.Field}}
+	}
+	if len(f.Params) > 1 { // the first is in the detail
+		p.Errors = []*huma.ErrorDetail{{Message: strings.Join(f.Params[1:], "; "), Location: f.Field}}
 	}
 	switch p.Status {
 	case http.StatusUnauthorized:
