@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -19,88 +18,6 @@ import (
 	"sallyport/internal/identity"
 	"sallyport/internal/org"
 )
-
-var now = time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
-
-// town is a database with two organizations, acme and evil, of which acme has proved
-// its domain, and what the tests do to it.
-type town struct {
-	*testing.T
-	d          *db.DB
-	acme, evil org.ID
-}
-
-func newTown(t *testing.T, d *db.DB) town {
-	w := town{T: t, d: d}
-	boss := w.user("boss@elsewhere.example", true)
-	for name, id := range map[string]*org.ID{"acme": &w.acme, "evil": &w.evil} {
-		w.write(func(ctx context.Context, tx *db.Tx) error {
-			s, err := org.Found(ctx, tx, org.Org{Slug: name}, boss, now)
-			*id = s.OrgID
-			return err
-		})
-	}
-	w.write(func(ctx context.Context, tx *db.Tx) error {
-		for _, id := range []org.ID{w.acme, w.evil} {
-			if _, err := org.Claim(ctx, tx, id, "acme.com", now); err != nil {
-				return err
-			}
-		}
-		return org.Verify(ctx, tx, w.acme, "acme.com", now)
-	})
-	return w
-}
-
-func (w town) try(fn func(context.Context, *db.Tx) error) error { return w.d.Write(w.Context(), fn) }
-
-func (w town) write(fn func(context.Context, *db.Tx) error) {
-	w.Helper()
-	if err := w.try(fn); err != nil {
-		w.Fatal(err)
-	}
-}
-
-func (w town) user(email string, verified bool) identity.UserID {
-	w.Helper()
-	u := identity.User{ID: identity.NewUserID(), Email: email, EmailVerified: verified, DisplayName: "Jane Doe", GivenName: "Jane", FamilyName: "Doe", Status: identity.Active, CreatedAt: now}
-	w.write(func(ctx context.Context, tx *db.Tx) error { return identity.Create(ctx, tx, u) })
-	return u.ID
-}
-
-func (w town) token(id org.ID) (raw string, t directory.Token) {
-	w.Helper()
-	w.write(func(ctx context.Context, tx *db.Tx) (err error) {
-		raw, t, err = directory.MakeToken(ctx, tx, id, now)
-		return err
-	})
-	return raw, t
-}
-
-// add puts somebody new into a directory.
-func (w town) add(id org.ID, name string) identity.UserID {
-	w.Helper()
-	u := w.user(name, true)
-	w.write(func(ctx context.Context, tx *db.Tx) error {
-		return directory.Add(ctx, tx, directory.User{OrgID: id, ID: u, Name: name, Active: true, Role: org.Member}, now)
-	})
-	return u
-}
-
-func (w town) people(id org.ID, e directory.Exact) (names []string) {
-	w.Helper()
-	w.write(func(ctx context.Context, tx *db.Tx) error {
-		all, total, err := directory.Users(ctx, tx, id, e, 100, 0)
-		names = nil
-		for _, u := range all {
-			names = append(names, u.Name)
-		}
-		if total != len(all) {
-			w.Errorf("total %d of %d", total, len(all))
-		}
-		return err
-	})
-	return names
-}
 
 func TestTokens(t *testing.T) {
 	t.Parallel()
@@ -326,85 +243,5 @@ func TestPeople(t *testing.T) {
 		if back, err := read(jane); err != nil || back.Version != 4 || back.ExternalID != "" || back.Attributes != nil || !back.Active {
 			t.Errorf("back again: %+v %v", back, err)
 		}
-	})
-}
-
-func TestGroups(t *testing.T) {
-	t.Parallel()
-	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		w := newTown(t, d)
-		w.token(w.acme)
-		w.token(w.evil)
-		var g directory.Group
-		w.write(func(ctx context.Context, tx *db.Tx) (err error) {
-			g, err = directory.AddGroup(ctx, tx, w.acme, "Engineers", "ext", now)
-			return err
-		})
-		if err := w.try(func(ctx context.Context, tx *db.Tx) error {
-			_, err := directory.AddGroup(ctx, tx, w.acme, "ENGINEERS", "", now)
-			return err
-		}); !errors.Is(err, directory.ErrTaken) {
-			t.Errorf("the name twice: %v", err)
-		}
-		var people []identity.UserID
-		w.write(func(ctx context.Context, tx *db.Tx) error {
-			people = nil
-			for i := range 2*100 + 5 { // more than one statement names
-				u := identity.User{ID: identity.NewUserID(), Status: identity.Active, CreatedAt: now}
-				if err := identity.Create(ctx, tx, u); err != nil {
-					return err
-				}
-				if err := directory.Add(ctx, tx, directory.User{OrgID: w.acme, ID: u.ID, Name: fmt.Sprintf("p%03d@acme.com", i), Active: true, Role: org.Member}, now); err != nil {
-					return err
-				}
-				people = append(people, u.ID)
-			}
-			return nil
-		})
-		stranger := w.add(w.evil, "mallory@evil.example")
-		if err := w.try(func(ctx context.Context, tx *db.Tx) error {
-			_, err := directory.AddMembers(ctx, tx, g, append(slices.Clone(people), stranger))
-			return err
-		}); !errors.Is(err, directory.ErrStranger) {
-			t.Errorf("somebody of another directory: %v", err)
-		}
-		w.write(func(ctx context.Context, tx *db.Tx) error {
-			added, err := directory.AddMembers(ctx, tx, g, append(slices.Clone(people), people...))
-			again, err2 := directory.AddMembers(ctx, tx, g, people[:3])
-			removed, err3 := directory.RemoveMembers(ctx, tx, g, append(slices.Clone(people[:150]), stranger))
-			members, err4 := directory.MembersOf(ctx, tx, w.acme, g.ID)
-			if err := errors.Join(err, err2, err3, err4); err != nil {
-				return err
-			}
-			if len(added) != 205 || len(again) != 0 || len(removed) != 150 || len(members) != 55 || members[0] != (directory.Member{ID: people[150], Name: "p150@acme.com"}) {
-				t.Errorf("added %d, %d, removed %d, left %d %v", len(added), len(again), len(removed), len(members), members[0])
-			}
-			of, err := directory.GroupsOf(ctx, tx, w.acme, people...)
-			names, err2 := directory.NamesOf(ctx, tx, w.acme, people[204])
-			if len(of) != 55 || of[people[204]][0].ID != g.ID || !slices.Equal(names, []string{"Engineers"}) {
-				t.Errorf("groups of %d people, %v", len(of), names)
-			}
-			with, n, err3 := directory.Groups(ctx, tx, w.acme, directory.Exact{Name: "engineers", Member: people[204], ExternalID: "ext", ID: string(g.ID)}, 10, 0)
-			_, none, err4 := directory.Groups(ctx, tx, w.acme, directory.Exact{Member: people[0]}, 10, 0)
-			_, theirs, err5 := directory.Groups(ctx, tx, w.evil, directory.Exact{ID: string(g.ID)}, 10, 0)
-			if n != 1 || none != 0 || theirs != 0 || len(with) != 1 {
-				t.Errorf("found %d, %d, %d", n, none, theirs)
-			}
-			return errors.Join(err, err2, err3, err4, err5)
-		})
-		w.write(func(ctx context.Context, tx *db.Tx) error {
-			held, err := directory.HoldGroup(ctx, tx, w.acme, g.ID)
-			held.Name, held.ExternalID = "Builders", ""
-			err2 := directory.ChangeGroup(ctx, tx, held, now.Add(time.Minute))
-			got, err3 := directory.GroupByID(ctx, tx, w.acme, g.ID)
-			if got.Name != "Builders" || got.Version != 2 || !got.UpdatedAt.Equal(now.Add(time.Minute)) {
-				t.Errorf("got %+v", got)
-			}
-			return errors.Join(err, err2, err3)
-		})
-		if err := w.try(func(ctx context.Context, tx *db.Tx) error { return directory.RemoveGroup(ctx, tx, w.evil, g.ID) }); !errors.Is(err, db.ErrNotFound) {
-			t.Errorf("another's group removed: %v", err)
-		}
-		w.write(func(ctx context.Context, tx *db.Tx) error { return directory.RemoveGroup(ctx, tx, w.acme, g.ID) })
 	})
 }
