@@ -107,9 +107,9 @@ const (
 // Sign-in by an organization's own provider, and what an organization sets up
 // for it.
 const (
-	SSORequired          Code = "sso_required"           // the organization lets its members in by its own provider alone; Params[0]: its slug
+	SSORequired          Code = "sso_required"           // the organization lets its members in by its own provider alone; Params: its slug and id
 	SSODisabled          Code = "sso_disabled"           // no such organization, or none that signs people in now: one cause for all
-	MFARequired          Code = "mfa_required"           // the organization demands a second factor that this sign-in has not
+	MFARequired          Code = "mfa_required"           // the organization demands a second factor that this sign-in has not; Params as of SSORequired
 	EmailDomainForbidden Code = "email_domain_forbidden" // the address is of no domain that the organization has proved
 	AccountNotLinked     Code = "account_not_linked"     // somebody has the address, and the provider's word is not enough
 	HandleInvalid        Code = "handle_invalid"         // unknown, expired or spent handle, or of another browser

@@ -1,6 +1,7 @@
 package self
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -14,14 +15,17 @@ import (
 	"sallyport/internal/job"
 	"sallyport/internal/mail"
 	"sallyport/internal/onetime"
+	"sallyport/internal/org"
 	"sallyport/internal/passkey"
 	"sallyport/internal/session"
+	"sallyport/internal/sso"
 	"sallyport/internal/upstream"
 )
 
 // Connection is an upstream as the caller sees it: one that their accounts are
 // connected at, which Emails names as far as they have an address, or one where
-// they could connect an account. Last marks what is their last way in.
+// they could connect an account. Last marks what stays: their last way in, or an
+// account that is their organization's.
 type Connection struct {
 	Upstream string
 	Title    string
@@ -57,6 +61,7 @@ type ways struct {
 	links   []identity.Link
 	methods []string // of their applications
 	known   []upstream.Upstream
+	orgs    map[string]org.Org
 	passkey bool
 }
 
@@ -71,8 +76,31 @@ func (c *Core) waysOf(ctx context.Context, tx *db.Tx, u identity.User) (w ways, 
 	if w.passkey, err = passkey.Any(ctx, tx, u.ID); err != nil {
 		return w, err
 	}
+	if w.orgs, err = orgsOf(ctx, tx, u.ID, w.links); err != nil {
+		return w, err
+	}
 	w.known, err = upstream.List(ctx, tx, c.Key)
 	return w, err
+}
+
+// orgsOf are the organizations by whose own providers the person was linked, and of
+// which they are a member, by the key of the link.
+func orgsOf(ctx context.Context, tx *db.Tx, u identity.UserID, links []identity.Link) (map[string]org.Org, error) {
+	orgs := map[string]org.Org{}
+	for _, l := range links {
+		id, ok := sso.OrgOf(l.Upstream)
+		if !ok {
+			continue
+		}
+		s, err := org.SeatOf(ctx, tx, id, u)
+		if errors.Is(err, db.ErrNotFound) {
+			continue
+		} else if err != nil {
+			return nil, err
+		}
+		orgs[l.Upstream] = s.Org
+	}
+	return orgs, nil
 }
 
 // remain reports whether the person could still sign in without their accounts
@@ -88,6 +116,9 @@ func (w ways) remain(without string) bool {
 		return true
 	}
 	return slices.ContainsFunc(w.links, func(l identity.Link) bool {
+		if o, ok := w.orgs[l.Upstream]; ok && o.Open() && l.Upstream != without {
+			return true
+		}
 		_, there := w.upstream(l.Upstream)
 		return l.Upstream != without && takes(l.Upstream) && there
 	})
@@ -101,9 +132,20 @@ func (w ways) upstream(key string) (upstream.Upstream, bool) {
 	return w.known[i], true
 }
 
+// holds reports whether an account is one at the provider of an organization that the
+// person is a member of. That is the organization's: whoever could remove it could get
+// around what the organization demands of a sign-in.
+func (w ways) holds(key string) bool {
+	_, ok := w.orgs[key]
+	return ok
+}
+
 // title is what an upstream is called; one that is not configured any more, by
 // its key.
 func (w ways) title(key string) string {
+	if _, ok := sso.OrgOf(key); ok {
+		return cmp.Or(w.orgs[key].Name, w.orgs[key].Slug, sso.Title(""))
+	}
 	if u, ok := w.upstream(key); ok {
 		return u.Title()
 	}
@@ -117,7 +159,7 @@ func (w ways) connections() []Connection {
 		if i < 0 {
 			u, _ := w.upstream(l.Upstream)
 			i, all = len(all), append(all, Connection{
-				Upstream: l.Upstream, Title: w.title(l.Upstream), Kind: u.Kind, Linked: true, Last: !w.remain(l.Upstream), Since: l.CreatedAt,
+				Upstream: l.Upstream, Title: w.title(l.Upstream), Kind: u.Kind, Linked: true, Last: !w.remain(l.Upstream) || w.holds(l.Upstream), Since: l.CreatedAt,
 			})
 		}
 		if l.Email != "" {
@@ -171,6 +213,9 @@ func (c *Core) Unlink(ctx context.Context, who Caller, proof Proof, key string) 
 		w, err := c.waysOf(ctx, tx, u)
 		if err != nil {
 			return err
+		}
+		if w.holds(key) {
+			return fault.New(fault.Forbidden)
 		}
 		removed, err := identity.Unlink(ctx, tx, u.ID, key)
 		switch {

@@ -122,7 +122,9 @@ func (c *Core) admit(ctx context.Context, tx *db.Tx, p proof) (Outcome, *fault.E
 	}
 	if reason != "" {
 		e := p.visitor.event(audit.UserLoginFailed, p.user, p.client, map[string]any{"method": p.method, "reason": reason})
-		e.OrgID = p.org()
+		if e.OrgID = p.org(); refused != nil && (refused.Code == fault.SSORequired || refused.Code == fault.MFARequired) {
+			e.OrgID = org.ID(refused.Params[1])
+		}
 		err = audit.Record(ctx, tx, now, e)
 	}
 	return out, refused, err

@@ -28,6 +28,14 @@ func (c *Core) readdress(ctx context.Context, tx *db.Tx, cl client.Client, user 
 		return nil, err // also nil: another address of their own
 	}
 	now := c.Now()
+	s, err := client.StandingOf(ctx, tx, user.ID, cl.ID)
+	if err != nil {
+		return nil, err
+	}
+	if s.Demand.SSO && !s.Demand.Met(a.up.Key, false, now) {
+		// Without the address of their organization they would owe it nothing.
+		return fault.New(fault.SSORequired, s.Demand.Slug, s.Demand.Org), nil
+	}
 	if err := identity.SetPrimary(ctx, tx, user.ID, p.Email, now); errors.Is(err, identity.ErrEmailTaken) {
 		return nil, errRaced
 	} else if err != nil {

@@ -4,11 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 
 	"sallyport/internal/client"
 	"sallyport/internal/db"
 	"sallyport/internal/fault"
-	"sallyport/internal/identity"
 	"sallyport/internal/limit"
 	"sallyport/internal/onetime"
 	"sallyport/internal/openid"
@@ -304,16 +304,5 @@ func methodOf(ctx context.Context, tx *db.Tx, id org.ID) (string, error) {
 	return o.Name, err
 }
 
-// domainOf is what stands after the @ of a normalised address.
-func domainOf(email string) string {
-	address, err := identity.NormalizeEmail(email)
-	if err != nil {
-		return ""
-	}
-	for i := len(address) - 1; i >= 0; i-- {
-		if address[i] == '@' {
-			return address[i+1:]
-		}
-	}
-	return ""
-}
+// domainOf is what stands after the @ of a normalised address, "" for none.
+func domainOf(email string) string { return email[strings.LastIndexByte(email, '@')+1:] }

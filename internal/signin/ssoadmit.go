@@ -45,9 +45,9 @@ func (p proof) undemanded(s client.Standing, met bool, now time.Time) *fault.Err
 	case met, s.Factor && !p.second && d.Met(p.by(), true, now):
 		return nil
 	case d.SSO:
-		return fault.New(fault.SSORequired, d.Slug)
+		return fault.New(fault.SSORequired, d.Slug, d.Org)
 	case s.Factor: // it was not asked for where it could have been given
-		return fault.New(fault.MFARequired, d.Slug)
+		return fault.New(fault.MFARequired, d.Slug, d.Org)
 	}
 	return nil // there is none yet: it is set up
 }

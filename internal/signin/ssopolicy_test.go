@@ -82,9 +82,12 @@ func TestPolicyOfTheOrganizationHoldsForEveryWayIn(t *testing.T) {
 		for about, way := range ways {
 			out, err := way()
 			f, _ := fault.From(err)
-			if f == nil || f.Code != fault.SSORequired || len(f.Params) != 1 || f.Params[0] != "acme" || out.SignedIn != nil {
+			if f == nil || f.Code != fault.SSORequired || len(f.Params) == 0 || f.Params[0] != "acme" || out.SignedIn != nil {
 				t.Errorf("%s: %+v, %v", about, out, err)
 			}
+		}
+		if n := count(t, to.r, "audit WHERE org_id = $1 AND detail LIKE '%sso_required%'", to.org.ID); n != 3 {
+			t.Errorf("%d refusals in the organization's log, want 3", n)
 		}
 		// Given after the proof alone: a wrong password is what it ever was.
 		wrong := signin.PasswordIn{ClientID: to.app.ID, Email: u.Email, Password: "wrong", Visitor: visitor}
