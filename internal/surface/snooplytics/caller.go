@@ -8,8 +8,8 @@ import (
 	"sallyport/internal/client"
 	"sallyport/internal/fault"
 	"sallyport/internal/oauth"
-	"sallyport/internal/org"
 	"sallyport/internal/self"
+	"sallyport/internal/session"
 	"sallyport/internal/wire"
 )
 
@@ -23,13 +23,11 @@ const (
 	byToken
 )
 
-// caller is who asks. A cookie's scopes are all there are and are not listed; org is
-// the one organization that a key is good for, or "". Standing is set for a cookie.
+// caller is who asks. A cookie's scopes are all there are and are not listed.
+// Standing is set for a cookie.
 type caller struct {
 	self.Caller
 	by       credential
-	scopes   []string
-	org      org.ID
 	standing client.Standing
 }
 
@@ -120,8 +118,11 @@ func (a *API) byToken(w http.ResponseWriter, r *http.Request, given []string) (*
 		return nil, void(nil) // a client's own: these routes are people's
 	}
 	o := wire.OriginOf(r.Context())
+	s := session.Session{UserID: live.User.ID, AMR: live.Grant.AMR, Upstream: live.Grant.Upstream, AuthenticatedAt: live.Grant.AuthenticatedAt}
 	return &caller{
-		Caller: self.Caller{UserID: live.User.ID, IP: o.IP, RequestID: o.RequestID},
-		by:     byToken, scopes: t.Scope,
+		Caller: self.Caller{
+			UserID: live.User.ID, Session: s, Scopes: append([]string{}, t.Scope...), AuthenticatedAt: s.AuthenticatedAt, IP: o.IP, RequestID: o.RequestID,
+		},
+		by: byToken,
 	}, nil
 }

@@ -12,7 +12,6 @@ const (
 	sessionLife  = 7 * 24 * time.Hour
 	sessionRenew = 24 * time.Hour
 	freshFor     = 24 * time.Hour
-	challengeFor = 10 * time.Minute
 )
 
 // The cookies, after the prefix of the settings: the session; that it ends with the

@@ -5,10 +5,12 @@ import (
 	"net/url"
 	"testing"
 
+	"sallyport/internal/client"
 	"sallyport/internal/db"
 	"sallyport/internal/identity"
 	"sallyport/internal/org"
 	"sallyport/internal/rig"
+	"sallyport/internal/signin"
 	"sallyport/internal/sso"
 	"sallyport/internal/upstream/upstreamtest"
 )
@@ -18,6 +20,8 @@ import (
 // claimed a domain that nobody proved.
 type customers struct {
 	*rig.Rig
+	app                        client.Client
+	bob                        identity.User
 	acme, beta, gamma, delta   org.Org
 	acmeIdP, betaIdP, gammaIdP *upstreamtest.Fake
 }
@@ -31,19 +35,35 @@ var acmePeople = []upstreamtest.Person{
 	{ID: "4", EmailVerified: true, GivenName: "No", FamilyName: "Address"},
 }
 
-func newCustomers(r *rig.Rig) *customers {
-	c := &customers{Rig: r}
+func newCustomers(r *rig.Rig, app client.Client) *customers {
+	c := &customers{Rig: r, app: app}
 	c.acme, c.beta, c.gamma, c.delta = r.Org("acme-corp", "acme.com"), r.Org("beta-corp", "beta.example"), r.Org("gamma", "gamma.example"), r.Org("delta")
 	c.acmeIdP = r.Connect(c.acme, nil, acmePeople...)
 	c.betaIdP = r.Connect(c.beta, func(k *sso.Connection) { k.Provider = sso.AzureAD },
 		upstreamtest.Person{ID: "1", Email: "bea@beta.example", EmailVerified: true, GivenName: "Bea", FamilyName: "Beta"})
 	r.User("una@acme.com", "Una Unsure", password)
+	c.bob = r.User("bob@example.com", "Bob", password, app)
 	c.gammaIdP = r.Connect(c.gamma, func(k *sso.Connection) { k.Enabled = false })
 	r.Write(func(ctx context.Context, tx *db.Tx) error {
 		_, err := org.Claim(ctx, tx, c.delta.ID, "delta.example", r.Now())
 		return err
 	})
 	return c
+}
+
+// signIn has somebody with a password sign in, in a browser of their own, and keeps the
+// session under a name.
+func (c *customers) signIn(client client.ID, email, as string) func(*testing.T, map[string]string) {
+	return func(t *testing.T, vars map[string]string) {
+		t.Helper()
+		out, err := c.SignIn.Password(t.Context(), signin.PasswordIn{
+			ClientID: client, Email: email, Password: password, Visitor: signin.Visitor{IP: "192.0.2.7", UserAgent: "transcript", Base: rig.Base},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		vars[as] = out.SignedIn.Session
+	}
 }
 
 // hooks are what transcripts do at the providers and to the organizations.
@@ -70,7 +90,9 @@ func (c *customers) hooks() map[string]func(*testing.T, map[string]string) {
 		}
 	}
 	all := map[string]func(*testing.T, map[string]string){
-		"ann": choose(c.acmeIdP, "1", false), "una": choose(c.acmeIdP, "2", false), "outsider": choose(c.acmeIdP, "3", false),
+		"sign-in-ada": c.signIn(c.app.ID, "ada@example.com", "ada_session"),
+		"sign-in-bob": c.signIn(c.app.ID, "bob@example.com", "bob_session"),
+		"ann":         choose(c.acmeIdP, "1", false), "una": choose(c.acmeIdP, "2", false), "outsider": choose(c.acmeIdP, "3", false),
 		"addressless": choose(c.acmeIdP, "4", false), "deny": choose(c.acmeIdP, "1", true), "bea": choose(c.betaIdP, "1", false),
 		"behave":  misbehave(upstreamtest.None),
 		"disable": again(func(k *sso.Connection) { k.Enabled = false }), "enable": again(func(k *sso.Connection) { k.Enabled = true }),

@@ -14,5 +14,5 @@ func (a *API) byKey(r *http.Request, c *call, raw string) (*caller, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &caller{Caller: who, by: byKey, scopes: who.Scopes}, nil
+	return &caller{Caller: who, by: byKey}, nil
 }

@@ -6,6 +6,7 @@ import (
 
 	"sallyport/internal/client"
 	"sallyport/internal/limit"
+	"sallyport/internal/org"
 	"sallyport/internal/wire"
 )
 
@@ -38,6 +39,9 @@ type call struct {
 	set    Settings
 	client client.ID // the surface's
 	who    *caller   // nil for nobody
+
+	org  org.ID // of the path, and the caller's place there, of a route of one
+	seat org.Seat
 }
 
 // reads reports whether a method changes nothing.
@@ -99,9 +103,9 @@ func headers(w http.ResponseWriter, r *http.Request) {
 // may refuses a caller whose token or key has none of the scope.
 func (c *caller) may(scope string) error {
 	switch {
-	case scope == "" && (c.by != byToken || len(c.scopes) > 0), c.by == byCookie, slices.Contains(c.scopes, scope):
+	case scope == "" && (c.by != byToken || len(c.Scopes) > 0), c.by == byCookie, slices.Contains(c.Scopes, scope):
 		return nil
-	case c.by == byToken && len(c.scopes) == 0:
+	case c.by == byToken && len(c.Scopes) == 0:
 		return refuse("NO_SCOPES_AVAILABLE")
 	case c.by == byKey:
 		return refuse("API_KEY_MISSING_SCOPES").with(missing(scope))

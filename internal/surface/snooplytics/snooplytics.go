@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"sallyport/internal/client"
+	"sallyport/internal/enterprise"
 	"sallyport/internal/oauth"
 	"sallyport/internal/secret"
 	"sallyport/internal/self"
@@ -56,20 +57,22 @@ type Settings struct {
 // serves. Signed, which may be nil, answers a browser that came back from an
 // organization's provider from a sign-in that was not begun here.
 type API struct {
-	SignIn   *signin.Core
-	Self     *self.Core
-	Key      *secret.Key
-	Now      func() time.Time
-	Log      *slog.Logger
-	Issuers  []string
-	Settings func() Settings
-	Granted  func(r *http.Request, raw string) (oauth.Live, oauth.AccessToken, error)
-	Signed   func(http.ResponseWriter, *http.Request, signin.SSOReturned, error)
+	SignIn     *signin.Core
+	Self       *self.Core
+	Enterprise *enterprise.Core
+	Key        *secret.Key
+	Now        func() time.Time
+	Log        *slog.Logger
+	Issuers    []string
+	Settings   func() Settings
+	Granted    func(r *http.Request, raw string) (oauth.Live, oauth.AccessToken, error)
+	Signed     func(http.ResponseWriter, *http.Request, signin.SSOReturned, error)
 }
 
 // endpoints lists every route of the surface; there are no others.
 func (a *API) endpoints() []route {
-	return slices.Concat(a.signInRoutes(), a.sessionRoutes(), a.identifyRoutes(), a.ssoRoutes())
+	return slices.Concat(a.signInRoutes(), a.sessionRoutes(), a.identifyRoutes(), a.ssoRoutes(), a.keyRoutes(), a.meRoutes(), a.orgRoutes(),
+		a.memberRoutes(), a.ssoSettingRoutes(), a.policyRoutes(), a.auditRoutes())
 }
 
 // Endpoints are the routes at the paths that the contract gives them.

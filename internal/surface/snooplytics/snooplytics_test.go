@@ -2,6 +2,7 @@ package snooplytics_test
 
 import (
 	"log/slog"
+	"maps"
 	"testing"
 
 	"sallyport/internal/client"
@@ -23,7 +24,7 @@ const origin = "https://app.example.com"
 func newAPI(t testing.TB, r *rig.Rig, set snooplytics.Settings) *snooplytics.API {
 	t.Helper()
 	return &snooplytics.API{
-		SignIn: r.SignIn, Self: r.Self, Key: r.Key, Now: r.Now, Log: slog.New(slog.DiscardHandler),
+		SignIn: r.SignIn, Self: r.Self, Enterprise: r.Enterprise, Key: r.Key, Now: r.Now, Log: slog.New(slog.DiscardHandler),
 		Issuers: []string{rig.Base}, Settings: func() snooplytics.Settings { return set }, Granted: granted(r),
 	}
 }
@@ -31,8 +32,10 @@ func newAPI(t testing.TB, r *rig.Rig, set snooplytics.Settings) *snooplytics.API
 // policy is what the resource file gives the client of the surface.
 func policy(p *client.Policy) {
 	p.Accounts, p.VerifiedEmail = true, true
-	p.Methods = append(p.Methods, client.MethodPasskey)
+	p.Methods = append(p.Methods, client.MethodPasskey, "google")
+	p.RedirectURIs = append(p.RedirectURIs, "com.example.snoop:/done")
 	p.AllowedOrigins = []string{origin}
+	p.Password.MaxLength = 128
 }
 
 // stage is a Sallyport with the people of the transcripts.
@@ -43,11 +46,13 @@ func stage(t *testing.T, d *db.DB) transcript.Stage {
 	r.Mount(api.Routes(), api.MethodNotAllowed)
 	r.NotFound(api.NotFound)
 	ada := r.User("ada@example.com", "Ada Lovelace", password, snoop)
-	c := newCustomers(r)
+	c := newCustomers(r, snoop)
+	hooks := c.hooks()
+	maps.Copy(hooks, visitors(r))
 	return transcript.Stage{
 		Host:  r,
-		Vars:  map[string]string{"ada": string(ada.ID), "snoop": string(snoop.ID), "acme": string(c.acme.ID), "beta": string(c.beta.ID)},
-		Hooks: c.hooks(),
+		Vars:  map[string]string{"ada": string(ada.ID), "snoop": string(snoop.ID), "acme": string(c.acme.ID), "beta": string(c.beta.ID), "bob": string(c.bob.ID)},
+		Hooks: hooks,
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 
 	"sallyport/internal/fault"
@@ -58,7 +57,7 @@ func (a *API) ssoLogin(w http.ResponseWriter, r *http.Request, c *call) error {
 	hint, _ := c.query.OptString("login_hint", wire.Max(maxEmail))
 	started, err := a.SignIn.StartSSO(r.Context(), signin.SSOStart{
 		Slug: r.PathValue("slug"), ClientID: c.client, Nowhere: true, Callback: base(r.Context()) + callbackPath, Cookie: wire.Cookie(r, flowCookie),
-		Data: data, LoginHint: hint, Deferred: true, Unbound: c.set.AnyBrowser, Visitor: visitor(r),
+		Data: data, LoginHint: hint, Deferred: true, Unbound: c.set.AnyBrowser, Visitor: c.visitor(r),
 	})
 	if fault.Is(err, fault.SSODisabled) {
 		return a.renamed(w, r, c, err)
@@ -98,22 +97,13 @@ func (a *API) renamed(w http.ResponseWriter, r *http.Request, c *call, why error
 }
 
 // landing is where a person wants to be after the sign-in, "" for what is no place of
-// the application's: a path of it, or an address of an origin that it lists.
+// the application's.
 func (a *API) landing(r *http.Request, c *call, to string) (string, error) {
-	u, err := url.Parse(to)
-	switch {
-	case err != nil, strings.ContainsFunc(to, func(x rune) bool { return x <= ' ' || x == 0x7f || x == '\\' }), u.User != nil:
-		return "", nil
-	case u.Scheme == "" && u.Host == "" && strings.HasPrefix(to, "/") && !strings.HasPrefix(to, "//"):
-		return to, nil
-	case u.Scheme != "https" && u.Scheme != "http", u.Host == "":
+	to, err := a.callback(r, c, "redirect_to", to)
+	if _, foreign := errors.AsType[*refusal](err); foreign {
 		return "", nil
 	}
-	ok, err := a.origins(r, c.client, strings.ToLower(u.Scheme+"://"+u.Host))
-	if err != nil || !ok {
-		return "", err
-	}
-	return to, nil
+	return to, err
 }
 
 // ssoCallback is GET /api/auth/sso/callback. It sets no session: what the browser gets
@@ -129,8 +119,8 @@ func (a *API) ssoCallback(w http.ResponseWriter, r *http.Request, c *call) error
 		vals.Set(name, v)
 	}
 	state, _ := c.query.OptString("state", wire.Max(maxOpaque))
-	got, err := a.SignIn.FinishSSO(r.Context(), signin.SSOReturn{State: state, Cookie: wire.Cookie(r, flowCookie), Answer: upstream.AnswerOf(vals), Visitor: visitor(r)})
-	if a.Signed != nil && got.Org.ID != "" && !got.Deferred {
+	got, err := a.SignIn.FinishSSO(r.Context(), signin.SSOReturn{State: state, Cookie: wire.Cookie(r, flowCookie), Answer: upstream.AnswerOf(vals), Visitor: c.visitor(r)})
+	if a.Signed != nil && !got.Deferred && (got.Org.ID != "" || c.set.errorPage() == "") {
 		a.Signed(w, r, got, err)
 		return nil
 	}
@@ -234,19 +224,16 @@ func (a *API) ssoComplete(w http.ResponseWriter, r *http.Request, c *call) error
 	if err := c.err(); err != nil {
 		return err
 	}
-	got, err := a.SignIn.CompleteSSO(r.Context(), signin.SSOComplete{ClientID: c.client, Handle: handle, Cookie: wire.Cookie(r, flowCookie), Visitor: visitor(r)})
+	got, err := a.SignIn.CompleteSSO(r.Context(), signin.SSOComplete{ClientID: c.client, Handle: handle, Cookie: wire.Cookie(r, flowCookie), Visitor: c.visitor(r)})
 	if fault.Is(err, fault.HandleInvalid) {
 		return refuse("INVALID_OR_EXPIRED_TOKEN").saying("Invalid or expired SSO handle").because(err)
 	} else if err != nil {
 		return as(err, completionCodes)
 	}
 	wire.ClearCookie(w, r, flowCookie)
-	in := got.Outcome.SignedIn
-	if in == nil {
-		return a.owes(w, r, c, got.Outcome)
-	}
-	c.signIn(w, r, in.Session, true)
-	return done(w, completedSSO{string(in.User.ID), in.User.Email})
+	return a.finish(w, r, c, got.Outcome, true, func(in *signin.SignedIn) error {
+		return done(w, completedSSO{string(in.User.ID), in.User.Email})
+	})
 }
 
 // completionCodes are what is no handle's fault: the connection or the person is not
@@ -254,29 +241,4 @@ func (a *API) ssoComplete(w http.ResponseWriter, r *http.Request, c *call) error
 var completionCodes = map[fault.Code]string{
 	fault.ConnectionChanged: "FORBIDDEN", fault.SSODisabled: "FORBIDDEN", fault.EmailDomainForbidden: "FORBIDDEN", fault.AccountNotLinked: "FORBIDDEN",
 	fault.NotEnrolled: "FORBIDDEN", fault.EnrolmentPending: "USER_NOT_ACTIVE", fault.EnrolmentSuspended: "USER_NOT_ACTIVE",
-}
-
-// owed is a sign-in that wants a second factor (contract §11, Flow facts).
-type owed struct {
-	Redirect bool     `json:"twoFactorRedirect"`
-	Methods  []string `json:"twoFactorMethods"`
-}
-
-// owes answers a sign-in that wants more than was proved.
-func (a *API) owes(w http.ResponseWriter, r *http.Request, c *call, out signin.Outcome) error {
-	switch {
-	case out.Challenge != nil:
-		o := owed{Redirect: true, Methods: []string{}}
-		for name, has := range map[string]bool{"totp": out.Challenge.Ways.App, "otp": out.Challenge.Ways.Mail} {
-			if has {
-				o.Methods = append(o.Methods, name)
-			}
-		}
-		slices.SortFunc(o.Methods, func(a, b string) int { return strings.Compare(b, a) }) // totp first
-		c.setCookie(w, r, challengeCookie, out.Challenge.Secret, challengeFor)
-		return done(w, o)
-	case out.Setup != nil:
-		return refuse("MFA_REQUIRED")
-	}
-	return refuse("USER_NOT_ACTIVE")
 }
