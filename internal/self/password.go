@@ -7,6 +7,7 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/client"
 	"sallyport/internal/db"
+	"sallyport/internal/factor"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
 	"sallyport/internal/job"
@@ -20,7 +21,7 @@ import (
 
 // ChangePassword replaces the caller's password. Who has one shows it in
 // proof.Password; who has none, another proof. All other browser sessions, all
-// refresh tokens and what was granted to applications end.
+// refresh tokens, the trust in browsers and what was granted to applications end.
 func (c *Core) ChangePassword(ctx context.Context, who Caller, proof Proof, fresh string) error {
 	var u identity.User
 	var policy client.PasswordPolicy
@@ -59,6 +60,9 @@ func (c *Core) ChangePassword(ctx context.Context, who Caller, proof Proof, fres
 			return err
 		}
 		if _, err := token.EndByUser(ctx, tx, u.ID); err != nil {
+			return err
+		}
+		if err := factor.Distrust(ctx, tx, u.ID); err != nil {
 			return err
 		}
 		if err := onetime.EndAll(ctx, tx, u.ID, onetime.Challenge, onetime.Reset, onetime.MagicLink); err != nil {
