@@ -101,8 +101,9 @@ func (f firm) linkTo(u identity.UserID, subject string) session.Session {
 	f.Helper()
 	var s session.Session
 	f.Write(func(ctx context.Context, tx *db.Tx) (err error) {
-		key, c := sso.Key(f.org.ID), sso.Connection{}
-		if c, err = sso.ByOrg(ctx, tx, f.Key, f.org.ID); err != nil {
+		key := sso.Key(f.org.ID)
+		c, err := sso.ByOrg(ctx, tx, f.Key, f.org.ID)
+		if err != nil {
 			return err
 		}
 		l := identity.Link{Issuer: sso.LinkIssuer(f.org.ID, c.Issuer), Subject: subject, UserID: u, Upstream: key, CreatedAt: f.Now()}
