@@ -131,7 +131,7 @@ func Release(ctx context.Context, tx *db.Tx, u identity.UserID) (bool, error) {
 }
 
 // Barred reports whether the directory of an organization says that somebody is not to
-// be in it: nothing else makes them a member.
+// be in it: no sign-in makes them a member then.
 func Barred(ctx context.Context, tx *db.Tx, id org.ID, u identity.UserID) (bool, error) {
 	return db.One(ctx, tx, db.Bool, `SELECT EXISTS (SELECT 1 FROM directory_users WHERE org_id = $1 AND user_id = $2 AND NOT active)`, id, u)
 }
