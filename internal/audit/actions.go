@@ -10,6 +10,7 @@ const (
 	UserLogin              Action = "user.login"                // signed in, all factors proved; detail method
 	UserLoginFailed        Action = "user.login_failed"         // refused, at any factor; detail method
 	UserLogout             Action = "user.logout"               // a session was ended
+	UserLogoutRefused      Action = "user.logout_refused"       // a provider's word that a session ended was not believed; detail method, reason, cause
 	UserEnrolled           Action = "user.enrolled"             // got a place in a client
 	UserApproved           Action = "user.approved"             // a pending enrolment became active
 	UserRejected           Action = "user.rejected"             // a pending enrolment was refused
@@ -125,7 +126,7 @@ const (
 
 // Actions is every action there is.
 var Actions = []Action{
-	UserSignup, UserLogin, UserLoginFailed, UserLogout, UserEnrolled, UserApproved, UserRejected,
+	UserSignup, UserLogin, UserLoginFailed, UserLogout, UserLogoutRefused, UserEnrolled, UserApproved, UserRejected,
 	UserSuspended, UserUnsuspended, UserRoleChanged, UserDeleted, UserCreated, UserUpdated, UserImported,
 	UserPasswordChanged, UserPasswordReset, UserResetRequested, UserMagicLinkRequested, UserEmailVerified,
 	UserTOTPEnabled, UserTOTPDisabled, UserBackupCodesMade, UserBackupCodeUsed,

@@ -76,7 +76,7 @@ func (c *Core) UnsolicitedSSO(ctx context.Context, in SSOUnsolicited) (SSOReturn
 	}
 	out.Profile, err = c.Broker.Unsolicited(k.upstream(), saml.PartyAt(in.Base, id), in.Answer)
 	if err != nil {
-		return out, c.unbelieved(ctx, in.Visitor, out.Client, k, failed(err))
+		return out, c.unbelieved(ctx, in.Visitor, audit.UserLoginFailed, out.Client, k, failed(err))
 	}
 	out.Profile = k.conn.Read(out.Profile)
 	err = c.again(func() error {
@@ -88,7 +88,7 @@ func (c *Core) UnsolicitedSSO(ctx context.Context, in SSOUnsolicited) (SSOReturn
 			}
 			if !first {
 				f := replayed()
-				return f, audit.Record(ctx, tx, c.Now(), in.Visitor.unbelieved(out.Client, k, f))
+				return f, audit.Record(ctx, tx, c.Now(), in.Visitor.unbelieved(audit.UserLoginFailed, out.Client, k, f))
 			}
 			return c.arriveSSO(ctx, tx, &out.Returned, k, arrival{up: k.upstream(), terms: in.Terms, visitor: in.Visitor})
 		})
@@ -115,18 +115,18 @@ func replayed() *fault.Error {
 
 // unbelieved records why an answer or a message of an organization's provider was
 // refused, for its own people, and returns the fault.
-func (c *Core) unbelieved(ctx context.Context, v Visitor, cl client.Client, k connected, err error) error {
+func (c *Core) unbelieved(ctx context.Context, v Visitor, what audit.Action, cl client.Client, k connected, err error) error {
 	f, ok := fault.From(err)
 	if !ok {
 		return err
 	}
 	return c.write(ctx, func(ctx context.Context, tx *db.Tx) (*fault.Error, error) {
-		return f, audit.Record(ctx, tx, c.Now(), v.unbelieved(cl, k, f))
+		return f, audit.Record(ctx, tx, c.Now(), v.unbelieved(what, cl, k, f))
 	})
 }
 
-func (v Visitor) unbelieved(cl client.Client, k connected, f *fault.Error) audit.Event {
-	e := v.attempt(audit.UserLoginFailed, identity.User{}, cl, map[string]any{"method": sso.Key(k.org.ID), "reason": string(f.Code)})
+func (v Visitor) unbelieved(what audit.Action, cl client.Client, k connected, f *fault.Error) audit.Event {
+	e := v.attempt(what, identity.User{}, cl, map[string]any{"method": sso.Key(k.org.ID), "reason": string(f.Code)})
 	if f.Err != nil {
 		e.Detail["cause"] = f.Err.Error()
 	}

@@ -116,7 +116,7 @@ func (c *Core) LogoutSSO(ctx context.Context, in SSOLogout) (SSOLeft, error) {
 	us := saml.PartyAt(in.Base, string(in.Org))
 	req, err := c.Broker.ReadLogout(k.upstream(), saml.IncomingLogout{Query: in.Query, Form: in.Form, Party: us})
 	if err != nil {
-		return SSOLeft{}, c.unbelieved(ctx, in.Visitor, client.Client{}, k, failed(err))
+		return SSOLeft{}, c.unbelieved(ctx, in.Visitor, audit.UserLogoutRefused, client.Client{}, k, failed(err))
 	}
 	var left SSOLeft
 	err = c.write(ctx, func(ctx context.Context, tx *db.Tx) (f *fault.Error, err error) {
@@ -157,7 +157,7 @@ func (c *Core) leave(ctx context.Context, tx *db.Tx, in SSOLogout, k connected, 
 	}
 	if !first {
 		f := replayed()
-		return f, false, audit.Record(ctx, tx, c.Now(), in.Visitor.unbelieved(client.Client{}, k, f))
+		return f, false, audit.Record(ctx, tx, c.Now(), in.Visitor.unbelieved(audit.UserLogoutRefused, client.Client{}, k, f))
 	}
 	u, _, err := identity.ByLink(ctx, tx, sso.LinkIssuer(k.conn.OrgID, k.conn.Issuer), subject)
 	if errors.Is(err, db.ErrNotFound) {
