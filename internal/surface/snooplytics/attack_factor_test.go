@@ -210,6 +210,7 @@ func TestMailboxIsOneFactorAlone(t *testing.T) {
 		thief.post(200, "/api/auth/request-password-reset", `{"email":"ada@example.com"}`)
 		token := strings.TrimPrefix(strings.Split(s.linkIn("ada@example.com"), "?")[0], "/api/auth/reset-password/")
 		thief.post(200, "/api/auth/reset-password", `{"newPassword":"`+password+`","token":"`+token+`"}`)
+		s.Mail("ada@example.com") // that it was set
 		b := owes("with a password by mail", `["totp"]`)
 		b.post(400, "/api/auth/two-factor/send-otp", "")
 		b.post(400, "/api/auth/two-factor/verify-otp", `{"code":"123456"}`)

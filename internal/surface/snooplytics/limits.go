@@ -12,14 +12,25 @@ import (
 
 // The limits of contract §1.5, all of them by address.
 
-func perIP(name string, n int, per time.Duration) func(wire.Origin) limit.Rule {
-	return func(o wire.Origin) limit.Rule {
-		return limit.Rule{Name: "snooplytics." + name, Key: o.Network(), N: n, Per: per}
-	}
+// bucket is a limit; the zero value is none. With lots it is counted so many requests
+// at a time, so that to look something up costs no write.
+type bucket struct {
+	name string
+	n    int
+	per  time.Duration
+	lot  int
+}
+
+func perIP(name string, n int, per time.Duration) bucket { return bucket{name, n, per, 1} }
+
+func (b bucket) lots(n int) bucket { b.lot = n; return b }
+
+func (b bucket) rule(o wire.Origin) limit.Rule {
+	return limit.Rule{Name: "snooplytics." + b.name, Key: o.Network(), N: b.n, Per: b.per}
 }
 
 var (
-	everything      = perIP("all", 500, 15*time.Minute)
+	everything      = perIP("all", 500, 15*time.Minute).lots(10)
 	signInLimit     = perIP("signin", 5, time.Minute)
 	signUpLimit     = perIP("signup", 3, time.Minute)
 	twoFactorLimit  = perIP("twofactor", 5, time.Minute)
@@ -28,33 +39,61 @@ var (
 	socialLimit     = perIP("social", 20, time.Minute)
 	verifyLimit     = perIP("verify", 5, 15*time.Minute)
 	resetLimit      = perIP("reset", 3, 15*time.Minute)
-	identifyLimit   = perIP("identify", 20, time.Minute)
-	discoverLimit   = perIP("discover", 20, time.Minute)
+	identifyLimit   = perIP("identify", 20, time.Minute).lots(5)
+	discoverLimit   = perIP("discover", 20, time.Minute).lots(5)
 	ssoStartLimit   = perIP("sso.start", 20, time.Minute)
 	completionLimit = perIP("sso.complete", 10, time.Minute)
 )
 
 // count counts the request, and tells how the limit stands that has the least left.
 func (a *API) count(w http.ResponseWriter, r *http.Request, e route) error {
-	o := wire.OriginOf(r.Context())
-	rules := []limit.Rule{everything(o)}
-	if e.limit != nil {
-		rules = append(rules, e.limit(o))
+	o, now := wire.OriginOf(r.Context()), a.Now()
+	var states []limit.State
+	var all, due []bucket
+	for _, b := range []bucket{everything, e.limit} {
+		if b.name == "" {
+			continue
+		}
+		if s, ok := a.purse.Pay(b.rule(o), now); ok {
+			all, states = append(all, b), append(states, s)
+		} else {
+			due = append(due, b)
+		}
 	}
-	states, err := a.SignIn.CountRequest(r.Context(), rules...)
-	tightest := 0
+	var err error
+	if len(due) > 0 {
+		rules := make([]limit.Rule, len(due))
+		for i, b := range due {
+			rules[i] = b.rule(o).Lots(b.lot)
+		}
+		var counted []limit.State
+		counted, err = a.SignIn.CountRequest(r.Context(), rules...)
+		for i, s := range counted {
+			if err == nil {
+				s = a.purse.Fill(due[i].rule(o), due[i].lot, s, now)
+			}
+			all, states = append(all, due[i]), append(states, s)
+		}
+	}
+	tell(w, all, states)
+	return err
+}
+
+// tell says how the tightest limit stands (contract §1.5).
+func tell(w http.ResponseWriter, all []bucket, states []limit.State) {
+	tightest := -1
 	for i, s := range states {
-		if s.Left < states[tightest].Left {
+		if tightest < 0 || s.Left < states[tightest].Left {
 			tightest = i
 		}
 	}
-	if len(states) > 0 {
-		h, s := w.Header(), states[tightest]
-		h.Set("RateLimit-Limit", strconv.Itoa(rules[tightest].N))
-		h.Set("RateLimit-Remaining", strconv.Itoa(s.Left))
-		h.Set("RateLimit-Reset", strconv.Itoa(limit.RetryAfter(s.Full)))
+	if tightest < 0 {
+		return
 	}
-	return err
+	h := w.Header()
+	h.Set("RateLimit-Limit", strconv.Itoa(all[tightest].n))
+	h.Set("RateLimit-Remaining", strconv.Itoa(states[tightest].Left))
+	h.Set("RateLimit-Reset", strconv.Itoa(limit.RetryAfter(states[tightest].Full)))
 }
 
 // perAddress counts mails to one address, whoever asks for them.
@@ -64,5 +103,5 @@ func perAddress(name, email string, n int, per time.Duration) signin.Limits {
 
 // resetTries count new passwords by mailed links, of which nobody needs many.
 func resetTries(r *http.Request) []limit.Rule {
-	return []limit.Rule{perIP("reset.tries", 20, 15*time.Minute)(wire.OriginOf(r.Context()))}
+	return []limit.Rule{perIP("reset.tries", 20, 15*time.Minute).rule(wire.OriginOf(r.Context()))}
 }

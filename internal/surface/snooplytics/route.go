@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"sallyport/internal/client"
-	"sallyport/internal/limit"
 	"sallyport/internal/org"
 	"sallyport/internal/wire"
 )
@@ -28,7 +27,7 @@ type route struct {
 	method, path string
 	wants        access
 	scope        string
-	limit        func(wire.Origin) limit.Rule
+	limit        bucket
 	bare, form   bool
 	do           func(a *API, w http.ResponseWriter, r *http.Request, c *call) error
 }

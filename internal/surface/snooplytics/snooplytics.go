@@ -26,6 +26,7 @@ import (
 
 	"sallyport/internal/client"
 	"sallyport/internal/enterprise"
+	"sallyport/internal/limit"
 	"sallyport/internal/oauth"
 	"sallyport/internal/secret"
 	"sallyport/internal/self"
@@ -67,6 +68,8 @@ type API struct {
 	Settings   func() Settings
 	Granted    func(r *http.Request, raw string) (oauth.Live, oauth.AccessToken, error)
 	Signed     func(http.ResponseWriter, *http.Request, signin.SSOReturned, error)
+
+	purse limit.Purse
 }
 
 // endpoints lists every route of the surface; there are no others.
