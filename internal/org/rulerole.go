@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"sallyport/internal/client"
 	"sallyport/internal/db"
 	"sallyport/internal/identity"
 )
@@ -61,7 +62,7 @@ func lockRole(ctx context.Context, tx *db.Tx, id ID, u identity.UserID) (role, b
 // Brings reports whether an organization may bring its people into a client that
 // nobody enters without an invitation: the client's tenant has both, one of its owners
 // is in there, or it has none, and is the operator's.
-func Brings(ctx context.Context, tx *db.Tx, id ID, c string) (bool, error) {
+func Brings(ctx context.Context, tx *db.Tx, id ID, c client.ID) (bool, error) {
 	return db.One(ctx, tx, db.Bool, `SELECT EXISTS (SELECT 1 FROM orgs o JOIN clients c ON c.tenant_id = o.tenant_id WHERE o.id = $1 AND c.id = $2)
 		OR EXISTS (SELECT 1 FROM memberships w JOIN enrolments e ON e.user_id = w.user_id AND e.client_id = $2 AND e.status = 'active'
 			WHERE w.org_id = $1 AND w.role = 'owner')

@@ -191,7 +191,7 @@ func (c *Core) judge(ctx context.Context, tx *db.Tx, p proof, now time.Time) (Ou
 func (c *Core) enrol(ctx context.Context, tx *db.Tx, p proof, s *client.Standing, now time.Time) (*fault.Error, error) {
 	status := p.client.Policy.Door(s.User.Email, s.User.EmailVerified)
 	if status == "" && p.connection != nil {
-		if ok, err := org.Brings(ctx, tx, p.connection.OrgID, string(p.client.ID)); err != nil {
+		if ok, err := org.Brings(ctx, tx, p.connection.OrgID, p.client.ID); err != nil {
 			return nil, err
 		} else if ok {
 			status = client.Active

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -171,10 +172,7 @@ func TestHandleKeepsWhatTheRulesAskFor(t *testing.T) {
 			c.Roles = []sso.RoleRule{{Claim: "groups", Value: "the last", Role: org.Admin}}
 		})
 		p := ann
-		groups := make([]string, 230)
-		for i := range groups {
-			groups[i] = strings.Repeat("x", 44)
-		}
+		groups := slices.Repeat([]string{strings.Repeat("x", 44)}, 230)
 		p.Claims = map[string]any{"groups": append(groups, "the last")}
 		to.fake.SetPeople(p)
 		out, err := to.complete(to.handle(ann.ID))

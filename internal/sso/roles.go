@@ -37,7 +37,7 @@ func (r RoleRule) Gives(p upstream.Profile) bool {
 	return slices.Contains(p.Attributes[r.Claim], r.Value)
 }
 
-// Roles are what the rules of the connection give to a person: the highest role in
+// RolesOf is what the rules of the connection give to a person: the highest role in
 // the organization, "" for none and never owner, and roles in one client.
 func (c Connection) RolesOf(p upstream.Profile, in client.ID) (role org.Role, roles []string) {
 	for _, r := range c.Roles {
