@@ -3,6 +3,8 @@ package snooplytics_test
 import (
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -227,5 +229,60 @@ func TestMailboxIsOneFactorAlone(t *testing.T) {
 		s.Advance(time.Minute)
 		b.post(200, "/api/auth/two-factor/verify-totp", `{"code":"`+s.app(secret)+`"}`)
 		owes("after the app", `["totp","otp"]`)
+	})
+}
+
+// However many guess at once, a challenge takes five codes.
+func TestGuessersAtOnceHaveFiveTries(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		s, n := newSite(t, d), 0
+		owner := s.browser(from(&n))
+		owner.post(200, signInPath, adaSignsIn)
+		secret := owner.withApp()
+		s.Advance(time.Minute)
+		b := s.browser(from(&n))
+		b.post(200, signInPath, adaSignsIn)
+		var judged atomic.Int64
+		var all sync.WaitGroup
+		for range 9 {
+			guesser := s.browser(from(&n))
+			guesser.cookies[challengeName] = b.cookies[challengeName]
+			all.Go(func() {
+				if guesser.ask("POST", "/api/auth/two-factor/verify-totp", `{"code":"`+wrongCode(s.app(secret))+`"}`).Code == "INVALID_CODE" {
+					judged.Add(1)
+				}
+			})
+		}
+		all.Wait()
+		if judged.Load() != 5 {
+			t.Errorf("%d of 9 guesses were judged", judged.Load())
+		}
+	})
+}
+
+// Of many sign-ins at once with one copy of a trusted browser's cookie, one is trusted.
+func TestTrustHasOneWinner(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		s, n := newSite(t, d), 0
+		owner := s.browser(from(&n))
+		owner.post(200, signInPath, adaSignsIn)
+		secret := owner.withApp()
+		s.Advance(time.Minute)
+		b := s.trusted(secret, from(&n))
+		var in atomic.Int64
+		var all sync.WaitGroup
+		for range 4 {
+			copied := s.browser(from(&n))
+			copied.cookies[trustName] = b.cookies[trustName]
+			all.Go(func() {
+				if strings.Contains(copied.ask("POST", signInPath, adaSignsIn).text, `"redirect":false`) {
+					in.Add(1)
+				}
+			})
+		}
+		all.Wait()
+		if in.Load() != 1 {
+			t.Errorf("%d of 4 were trusted", in.Load())
+		}
 	})
 }
