@@ -95,7 +95,7 @@ func (s *site) visit(t *testing.T, script bool) *visitor {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, stop := context.WithTimeout(ctx, 5*time.Minute)
 	t.Cleanup(stop)
 	v.ctx = ctx
 	t.Cleanup(func() {
@@ -184,7 +184,7 @@ func (v *visitor) press(css string) int64 {
 // was loaded may stand there a moment later only.
 func (v *visitor) until(look func() error) {
 	v.t.Helper()
-	ctx, cancel := context.WithTimeout(v.ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(v.ctx, time.Minute)
 	defer cancel()
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()

@@ -132,9 +132,8 @@ func (p *Pages) setupForm(next func(http.ResponseWriter, *http.Request, *wire.Pa
 // came of it.
 func (p *Pages) showSetup(w http.ResponseWriter, r *http.Request, status int, name string, v view, at enterprise.View, d setupData) {
 	key := keyOfPage(name)
-	asked, known := providerOf(wire.Query(r).String("provider"))
 	if d.Provider.Key == "" {
-		d.Provider = asked
+		d.Provider, _ = providerOf(wire.Query(r).String("provider"))
 	}
 	stored := at.Connection != nil
 	if d.Provider.Key == "" && stored {
@@ -150,10 +149,10 @@ func (p *Pages) showSetup(w http.ResponseWriter, r *http.Request, status int, na
 		redirect(w, wire.MountOf(r.Context()).Path+"/setup")
 		return
 	}
-	if known { // the steps beside each other speak of the same provider
+	if d.Provider.Key != "" && (!stored || d.Provider != connected(*at.Connection)) { // one that is chosen, and not stored yet
 		for i := range d.Steps {
 			if k := d.Steps[i].Path; k == setupAt("ours") || k == setupAt("theirs") {
-				d.Steps[i].Path = wire.WithQuery(k, "provider", asked.Key)
+				d.Steps[i].Path = wire.WithQuery(k, "provider", d.Provider.Key)
 			}
 		}
 	}

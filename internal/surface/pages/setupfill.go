@@ -100,7 +100,7 @@ func (d *setupData) fillTheirs(r *http.Request, at enterprise.View) {
 func cardOf(d enterprise.Domain) domainCard {
 	id := domainID(d.Name)
 	card := domainCard{
-		ID: id, Name: d.Name, Verified: d.Status == enterprise.DomainVerified, Failed: d.Status == enterprise.DomainFailed,
+		ID: id, Name: d.Name, Verified: d.Status == enterprise.DomainVerified,
 		Record:  copied{ID: id + "-name", Label: "Name", Value: d.Record.Name},
 		Content: copied{ID: id + "-value", Label: "Value", Value: d.Record.Value},
 	}
@@ -114,15 +114,12 @@ func cardOf(d enterprise.Domain) domainCard {
 func (d *setupData) fillOn(at enterprise.View) {
 	names := verifiedOf(at)
 	d.Checks = []check{
-		{Text: d.Provider.Title + " is connected", OK: true},
+		{Text: d.Provider.Subject() + " is connected", OK: true},
 		{Text: "A domain is verified", Why: strings.Join(names, ", "), OK: names != nil, Href: setupAt("domain"), Link: "Verify a domain"},
 		{Text: "A test sign-in worked", OK: tested(at), Href: setupAt("test"), Link: "Test now"},
 	}
 	if !tested(at) {
 		d.Checks[2].Why = "Without one, your people would be the first to learn of a mistake."
-	}
-	if d.Provider.Name == "your provider" {
-		d.Checks[0].Text = "Your provider is connected"
 	}
 	d.Ready = names != nil
 	d.On, d.JIT, d.TrustMFA = at.Connection.Enabled, at.Connection.JIT, at.Connection.TrustMFA
@@ -155,9 +152,10 @@ func testOf(at enterprise.View, by provider) *testShown {
 	slices.SortStableFunc(shown.Problems, func(a, b problemShown) int { return order(a.Mild) - order(b.Mild) })
 	shown.Count = number(wrong, "thing to mend", "things to mend")
 	for _, c := range t.Claims {
-		use, what := useOf(c.Name, at.Connection)
-		shown.Rows = append(shown.Rows, claimRow{Name: c.Name, Values: readable(c.Name, c.Values), Use: use, Bad: what != "" && bad[what]})
+		use, what, rank := useOf(c.Name, at.Connection)
+		shown.Rows = append(shown.Rows, claimRow{Name: c.Name, Values: readable(c.Name, c.Values), Use: use, Bad: what != "" && bad[what], rank: rank})
 	}
+	slices.SortStableFunc(shown.Rows, func(a, b claimRow) int { return a.rank - b.rank })
 	return shown
 }
 

@@ -67,7 +67,7 @@ var uses = []struct {
 	{[]string{"NameID"}, "Who it is, whatever else changes", ""},
 	{[]string{"iss"}, "Who says so", ""},
 	{[]string{"aud"}, "For whom: our client ID", ""},
-	{[]string{"email_verified"}, "Whether the address is verified", "email"},
+	{[]string{"email_verified"}, "Whether the address is verified", "verified"},
 	{[]string{"hd"}, "The organization at Google", "hd"},
 	{[]string{"amr", "acr"}, "How the person proved who they are", ""},
 	{[]string{"iat"}, "When it was said", ""},
@@ -76,29 +76,35 @@ var uses = []struct {
 	{[]string{"nonce"}, "That it is for this sign-in", ""},
 }
 
-// useOf says what a claim is taken for, "" if for nothing, and what of the person it
-// tells, for marking what is wrong.
-func useOf(name string, c *sso.Connection) (use, what string) {
+// meanings are what is read of a person, the most telling first.
+var meanings = []struct {
+	means     sso.Meaning
+	use, what string
+}{
+	{sso.MeansEmail, "Address", "email"},
+	{sso.MeansGivenName, "Given name", "name"},
+	{sso.MeansFamilyName, "Family name", "name"},
+	{sso.MeansName, "Name", "name"},
+	{sso.MeansGroups, "Groups, which roles depend on", ""},
+}
+
+// useOf says what a claim is taken for, "" if for nothing, what of the person it
+// tells, for marking what is wrong, and where it stands among the others.
+func useOf(name string, c *sso.Connection) (use, what string, rank int) {
 	var own sso.Attributes
 	if c != nil {
 		own = c.Attributes
 	}
-	switch own.Meaning(name) {
-	case sso.MeansEmail:
-		return "Address", "email"
-	case sso.MeansGivenName:
-		return "Given name", "name"
-	case sso.MeansFamilyName:
-		return "Family name", "name"
-	case sso.MeansName:
-		return "Name", "name"
-	case sso.MeansGroups:
-		return "Groups, which roles depend on", ""
-	}
-	for _, u := range uses {
-		if slices.Contains(u.names, name) {
-			return u.use, u.what
+	means := own.Meaning(name)
+	for i, m := range meanings {
+		if m.means == means {
+			return m.use, m.what, i
 		}
 	}
-	return "", ""
+	for i, u := range uses {
+		if slices.Contains(u.names, name) {
+			return u.use, u.what, len(meanings) + i
+		}
+	}
+	return "", "", len(meanings) + len(uses)
 }

@@ -72,11 +72,11 @@ type connectGiven struct{ Issuer, ClientID, MetadataURL, MetadataXML, Domain str
 
 // domainCard is a domain with the record that proves it.
 type domainCard struct {
-	ID, Name         string
-	Verified, Failed bool
-	Since            string
-	Record, Content  copied
-	Said             *lookedUp
+	ID, Name        string
+	Verified        bool
+	Since           string
+	Record, Content copied
+	Said            *lookedUp
 }
 
 // lookedUp is what a look at the DNS found, in words.
@@ -107,6 +107,7 @@ type claimRow struct {
 	Values []string
 	Use    string
 	Bad    bool
+	rank   int // what says who somebody is comes first, what nothing is read from last
 }
 
 // check is something that has to be so before single sign-on can be on.
@@ -134,6 +135,14 @@ var providers = []provider{
 	{"google", "Google Workspace", "Google Workspace", "google", "Accounts that your organization has at Google", false},
 	{"oidc", "Other, by OpenID Connect", "your provider", "oidc", "Auth0, Keycloak, OneLogin, Ping, JumpCloud and any that is standard", false},
 	{"saml", "Other, by SAML", "your provider", "saml", "AD FS, Shibboleth and whatever speaks SAML 2.0", true},
+}
+
+// Subject is the provider at the beginning of a sentence.
+func (p provider) Subject() string {
+	if p.Name == p.Title {
+		return p.Title
+	}
+	return "Your provider"
 }
 
 func providerOf(key string) (provider, bool) {

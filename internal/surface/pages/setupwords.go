@@ -66,9 +66,9 @@ func setupWords(f *fault.Error, by provider) string {
 		}
 		return "This is another provider than the one that is connected now. Confirm below that it is meant."
 	case fault.UpstreamUnreachable:
-		return by.Title + " did not answer in time. Try again in a moment, and look whether the address is right."
+		return by.Subject() + " did not answer in time. Try again in a moment, and look whether the address is right."
 	case fault.UpstreamFailed:
-		return by.Title + " answered something that we could not make sense of. Look whether the values are right."
+		return by.Subject() + " answered something that we could not make sense of. Look whether the values are right."
 	case fault.RateLimited:
 		return words(f)
 	case fault.FieldInvalid:
@@ -210,7 +210,7 @@ func problemOfTest(one sso.Problem, t sso.Test, domains []string, by provider) t
 			told.Text = "Under Token configuration, add the optional claim email to the ID token, and see that your account has an address in its properties."
 		}
 	case sso.ProblemUnverified:
-		told.about, told.Title = "email", "Your provider says that the address is not verified"
+		told.about, told.Title = "verified", "Your provider says that the address is not verified"
 		told.Text = "Verify the address there, or have your provider leave the claim email_verified out."
 	case sso.ProblemDomain:
 		told.about, told.Title = "email", "The address is in none of your domains"
