@@ -159,7 +159,7 @@ func (x *orgDiff) policy(path string) {
 	if x.f.Policy.BreakGlass != nil {
 		nextGlass = *x.f.Policy.BreakGlass
 	}
-	if next == org.SignInSSO && is != next && !x.ready() {
+	if next == org.SignInSSO && (is != next || x.f.SSO != nil) && !x.ready() {
 		x.wrong(path+".policy.sign_in", "needs an sso that is on and a domain that is verified: nobody could sign in")
 	}
 	fields := fieldsBetween([]attr{{"policy.sign_in", string(is)}, {"policy.break_glass", yesNo(glass)}},

@@ -82,6 +82,8 @@ func TestConnectionOfAFile(t *testing.T) {
 		s.refused(strings.ReplaceAll(strings.ReplaceAll(acmeSSO, "env:ACME", "stored"), "acme.okta", "evil.okta"), false,
 			"orgs[0].sso.client_secret: there is no stored secret for this issuer")
 
+		s.refused(strings.ReplaceAll(acmeSSO, "kind: oidc", "enabled: false, kind: oidc"), false, "orgs[0].policy.sign_in: needs an sso that is on")
+
 		// What the file names no more stays, unless pruned; so does the policy.
 		bare := "clients: [{key: demo, name: Demo}]\norgs: [{slug: acme-corp, name: Acme Corporation, domains: [{name: acme.com, verified: true}]}]\n"
 		s.apply(bare, Options{})

@@ -31,6 +31,16 @@
 //	                 ├─ the address is somebody's ─▶ Prove ─▶ a sign-in of theirs links it   (prove.go)
 //	                 └─ by invitation only ─▶ AcceptUpstreamInvite                           (upstreaminvite.go)
 //
+// The provider of somebody's own organization is an upstream with rules of its own:
+//
+//	StartSSO ──▶ provider ──▶ FinishSSO   one callback for all of them       (sso.go)
+//	                              │
+//	                              ├─ a member, or an address of the organization's: in   (ssoarrive.go)
+//	                              ├─ handle ─▶ CompleteSSO                    (ssocomplete.go)
+//	                              └─ a test, which lets nobody in
+//
+// What an organization demands of its members is one more gate of admit (ssoadmit.go).
+//
 // A sign-in may be for a request: an authorization request that waits for it
 // (package oauth), named by its handle, which is no more to this package than a
 // text. Such a sign-in ends with a session and no tokens: what the client gets
