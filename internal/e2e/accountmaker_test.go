@@ -103,7 +103,7 @@ func (b browser) result(script string) string {
 	if _, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](`window.got = ""; `+script+`; true`)); err != nil {
 		b.t.Fatal(err)
 	}
-	for range 200 {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 		got, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`window.got`))
 		if err != nil {
 			b.t.Fatal(err)

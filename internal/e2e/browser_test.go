@@ -93,7 +93,7 @@ func (b browser) text() string {
 func (b browser) until(look func() error) {
 	b.t.Helper()
 	var err error
-	for range 300 {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 		if err = look(); err == nil {
 			return
 		}

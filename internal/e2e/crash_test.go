@@ -109,7 +109,7 @@ func pause(t testing.TB, d time.Duration) {
 func healthy(t testing.TB, s *site) {
 	t.Helper()
 	v := s.visitor(t)
-	eventually(t, 30*time.Second, "the site is ready", func() bool { return v.get("/readyz").status == 200 })
+	eventually(t, time.Minute, "the site is ready", func() bool { return v.get("/readyz").status == 200 })
 }
 
 // eventually waits for something to become true.

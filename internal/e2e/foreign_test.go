@@ -66,7 +66,7 @@ func verifyThroughRotation(t *testing.T, s *site, alg, app string, by *verifier)
 	kid := first
 	for i := range 2 {
 		s.command("keys", "rotate", "--alg", alg, "--force")
-		eventually(t, 30*time.Second, "the node signs with the new key", func() bool {
+		eventually(t, time.Minute, "the node signs with the new key", func() bool {
 			tk = v.post("/token/refresh", fields{"refresh_token": tk.Refresh, "app_id": app}).tokens()
 			return kidOf(t, tk.Access) != kid
 		})

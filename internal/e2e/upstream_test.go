@@ -144,7 +144,7 @@ func (g guests) signedIn() map[string]any {
 func (g guests) walk() {
 	g.t.Helper()
 	last := ""
-	for range 40 {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 		at := g.b.at()
 		if strings.HasPrefix(at, g.app) || strings.HasPrefix(at, g.base) {
 			return

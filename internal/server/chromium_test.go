@@ -65,7 +65,7 @@ func people(t *testing.T, p Playground) []*person {
 	for _, script := range []bool{true, false} {
 		ctx, cancel := chromedp.NewContext(shared, chromedp.WithNewBrowserContext())
 		t.Cleanup(cancel)
-		ctx, stop := context.WithTimeout(ctx, 3*time.Minute)
+		ctx, stop := context.WithTimeout(ctx, 10*time.Minute)
 		t.Cleanup(stop)
 		disabled := emulation.SetScriptExecutionDisabledParams{Value: !script}
 		if err := chromedp.Do(ctx, func(ctx context.Context, tab *chromedp.Target) (chromedp.Void, error) {
@@ -119,7 +119,7 @@ func (p *person) text() string {
 func (p *person) sees(texts ...string) {
 	p.t.Helper()
 	var got string
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		got = p.text()
 		missing := ""
 		for _, want := range texts {

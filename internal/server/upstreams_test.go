@@ -42,7 +42,7 @@ func TestUpstreamsAreReadAtStart(t *testing.T) {
 			fake *upstreamtest.Fake
 			want string
 		}{{google, "GET /oauth2/v3/certs"}, {corp, "GET /jwks"}} {
-			for deadline := time.Now().Add(10 * time.Second); !slices.Contains(one.fake.Requests(), one.want); time.Sleep(10 * time.Millisecond) {
+			for deadline := time.Now().Add(time.Minute); !slices.Contains(one.fake.Requests(), one.want); time.Sleep(10 * time.Millisecond) {
 				if time.Now().After(deadline) {
 					t.Fatalf("got %q, want %s among them", one.fake.Requests(), one.want)
 				}
@@ -59,7 +59,7 @@ func TestUpstreamAwayIsToldOnce(t *testing.T) {
 		fake := fakeUpstream(t, d, "corp", upstream.OIDC)
 		now := time.Now()
 		p := &published{db: d, key: testKey, log: s.log, failing: map[string]bool{},
-			broker: upstream.NewBroker(upstream.Options{Now: func() time.Time { return now }, Timeout: time.Second})}
+			broker: upstream.NewBroker(upstream.Options{Now: func() time.Time { return now }, Timeout: time.Minute})}
 		defer p.broker.Close()
 		fake.Behave(upstreamtest.Down)
 		for range 3 {

@@ -27,7 +27,7 @@ func providers(t *testing.T) (*dev.Providers, *upstream.Broker, string) {
 	s.Config.Handler = p.Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
 	s.Start()
 	t.Cleanup(s.Close)
-	b := upstream.NewBroker(upstream.Options{Now: time.Now, Timeout: 5 * time.Second})
+	b := upstream.NewBroker(upstream.Options{Now: time.Now, Timeout: time.Minute})
 	t.Cleanup(b.Close)
 	return p, b, base
 }
@@ -163,7 +163,7 @@ func TestProviderMisbehavesOnce(t *testing.T) {
 	defer impatient.Close()
 	// Newer keys are looked for once in a second, which a person at a page takes.
 	var later atomic.Int64
-	patient := upstream.NewBroker(upstream.Options{Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }, Timeout: 5 * time.Second})
+	patient := upstream.NewBroker(upstream.Options{Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }, Timeout: time.Minute})
 	defer patient.Close()
 	for conduct, want := range map[string]error{
 		"": nil, "html": openid.ErrLies, "down": openid.ErrUnreachable, "slow": openid.ErrUnreachable, "throttled": openid.ErrThrottled,
