@@ -76,9 +76,13 @@ func (c *Core) expel(ctx context.Context, tx *db.Tx, who Caller, u identity.User
 	return c.record(ctx, tx, who, audit.UserLogout, u, map[string]any{"reason": "email_verified"})
 }
 
-// rename takes the names over that the directory has for an account of its own.
+// rename takes the names over that the directory has for an account of its own, if it has
+// any.
 func (c *Core) rename(ctx context.Context, tx *db.Tx, who Caller, u *identity.User, p Person) error {
 	display, given, family := p.names()
+	if p.DisplayName+p.GivenName+p.FamilyName == "" {
+		return nil
+	}
 	if display == u.DisplayName && given == u.GivenName && family == u.FamilyName {
 		return nil
 	}

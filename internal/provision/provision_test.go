@@ -2,6 +2,7 @@ package provision_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"sallyport/internal/audit"
@@ -31,6 +32,14 @@ func TestPersonComesAndGoes(t *testing.T) {
 		if got := w.left(u.ID); got != "0 0 0 0 " || w.account(u.ID).Status != identity.Disabled || w.role(w.acme, u.ID) != "" {
 			t.Errorf("deactivated: left %s, %s, role %q", got, w.account(u.ID).Status, w.role(w.acme, u.ID))
 		}
+		w.Write(func(ctx context.Context, tx *db.Tx) error { // by hand, against the directory
+			_, _, err := org.Join(ctx, tx, w.acme.OrgID, u.ID, org.Viewer, w.Now())
+			return errors.Join(err, identity.SetStatus(ctx, tx, u.ID, identity.Active, w.Now()))
+		})
+		w.must(w.set(w.acme, u.ID, p))
+		if w.account(u.ID).Status != identity.Disabled || w.role(w.acme, u.ID) != "" {
+			t.Errorf("deactivated again: %s, role %q", w.account(u.ID).Status, w.role(w.acme, u.ID))
+		}
 		p.Active, p.DisplayName = true, "Jane Roe"
 		w.must(w.set(w.acme, u.ID, p))
 		if a := w.account(u.ID); a.Status != identity.Active || a.DisplayName != "Jane Roe" || w.role(w.acme, u.ID) != org.Viewer {
@@ -49,7 +58,7 @@ func TestPersonComesAndGoes(t *testing.T) {
 			t.Errorf("back again: %s as %s, %s", again.ID, u.ID, w.account(u.ID).Status)
 		}
 		for action, want := range map[audit.Action]int{
-			audit.UserCreated: 1, audit.UserSuspended: 2, audit.UserUnsuspended: 2, audit.MemberAdded: 3, audit.MemberRemoved: 2, audit.UserLogout: 2,
+			audit.UserCreated: 1, audit.UserSuspended: 3, audit.UserUnsuspended: 2, audit.MemberAdded: 3, audit.MemberRemoved: 3, audit.UserLogout: 2,
 		} {
 			if got := w.logged(action); got != want {
 				t.Errorf("%s: %d entries, want %d", action, got, want)
@@ -156,5 +165,12 @@ func TestMemberIsTakenOver(t *testing.T) {
 		}
 		_, err := w.Provision.CreateUser(t.Context(), w.acme, person("JANE@acme.com"))
 		w.refused("once more", err, provision.Taken)
+		// A member whom we took into the directory is new to it, under a name of its own too.
+		p := provision.Person{Name: "boss.principal", Email: "boss@acme.com", ExternalID: "e1", Active: true, Attributes: []byte(`{}`)}
+		if got := w.create(w.acme, p); got.ID != w.boss.ID || got.Name != "boss.principal" || w.role(w.acme, got.ID) != org.Owner || w.account(got.ID).DisplayName != "Boss" {
+			t.Errorf("got %+v, %s", got, w.role(w.acme, got.ID))
+		}
+		_, err = w.Provision.CreateUser(t.Context(), w.acme, p)
+		w.refused("told of", err, provision.Taken)
 	})
 }

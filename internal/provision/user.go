@@ -41,8 +41,11 @@ const (
 	maxDisplay    = 100 // of the account, as everywhere
 )
 
-// check refuses what cannot be kept.
-func (p Person) check() error {
+// check refuses what cannot be kept. Who was spoken of has attributes, if only none.
+func (p *Person) check() error {
+	if p.Attributes == nil {
+		p.Attributes = json.RawMessage(`{}`)
+	}
 	switch {
 	case strings.TrimSpace(p.Name) == "" || utf8.RuneCountInString(p.Name) > maxName:
 		return refuse(Invalid, "userName")
@@ -179,8 +182,9 @@ func read(ctx context.Context, tx *db.Tx, who Caller, id identity.UserID) (User,
 	return all[0], nil
 }
 
-// CreateUser takes somebody in: a new account, or the one that has the address. Who is
-// in the directory already is refused.
+// CreateUser takes somebody in: a new account, or the one that has the address. Whom the
+// directory has told us of already is refused; of a member whom we took into it ourselves
+// it has not.
 func (c *Core) CreateUser(ctx context.Context, who Caller, p Person) (out User, err error) {
 	if err := p.check(); err != nil {
 		return out, err
@@ -203,6 +207,11 @@ func (c *Core) CreateUser(ctx context.Context, who Caller, p Person) (out User, 
 			return err
 		}
 		x := directory.User{OrgID: who.OrgID, ID: u.ID, Name: p.Name, ExternalID: p.ExternalID, Active: p.Active, Role: org.Member, Attributes: p.Attributes}
+		had, err := directory.UserByID(ctx, tx, who.OrgID, u.ID)
+		adopted := err == nil && had.Attributes == nil
+		if err != nil && !errors.Is(err, db.ErrNotFound) {
+			return err
+		}
 		if p.Active {
 			err = c.activate(ctx, tx, who, &x, u)
 		} else {
@@ -211,7 +220,13 @@ func (c *Core) CreateUser(ctx context.Context, who Caller, p Person) (out User, 
 		if err != nil {
 			return err
 		}
-		if err := directory.Add(ctx, tx, x, c.Now()); err != nil {
+		if adopted {
+			x.Version = had.Version
+			err = directory.Change(ctx, tx, x, c.Now())
+		} else {
+			err = directory.Add(ctx, tx, x, c.Now())
+		}
+		if err != nil {
 			return taken(err, "userName")
 		}
 		out, err = read(ctx, tx, who, u.ID)
@@ -242,7 +257,7 @@ func (c *Core) ReplaceUser(ctx context.Context, who Caller, id identity.UserID, 
 		switch {
 		case p.Active && !x.Active:
 			err = c.activate(ctx, tx, who, &x, u)
-		case !p.Active && x.Active:
+		case !p.Active: // also of who was: somebody may have put them back in by hand
 			err = c.deactivate(ctx, tx, who, &x, u)
 		}
 		if err != nil {
@@ -279,10 +294,8 @@ func (c *Core) DeleteUser(ctx context.Context, who Caller, id identity.UserID, v
 		if err != nil {
 			return err
 		}
-		if x.Active {
-			if err := c.deactivate(ctx, tx, who, &x, u); err != nil {
-				return err
-			}
+		if err := c.deactivate(ctx, tx, who, &x, u); err != nil {
+			return err
 		}
 		return directory.Remove(ctx, tx, x, c.Now())
 	})
