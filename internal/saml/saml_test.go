@@ -201,3 +201,16 @@ func TestLogout(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkRead is what a sign-in costs beside its rows: the response and its
+// assertion, each signed.
+func BenchmarkRead(b *testing.B) {
+	i := idp()
+	p := i.Peer()
+	out, message := answer(b, i, p)
+	for b.Loop() {
+		if _, err := read(p, out.ID, message); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
