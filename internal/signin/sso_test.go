@@ -244,6 +244,21 @@ func TestSSOOpensNobodysAccountButItsOwn(t *testing.T) {
 		thief.Email, thief.EmailVerified = ann.Email, true
 		to.fake.SetPeople(thief)
 		to.refused(bob.ID, fault.AccountNotLinked)
+
+		// Unless the organization has put ann out: then it is her, come back.
+		var was identity.User
+		to.r.Write(func(ctx context.Context, tx *db.Tx) (err error) {
+			if was, err = identity.ByEmail(ctx, tx, ann.Email); err != nil {
+				return err
+			}
+			return org.Leave(ctx, tx, to.org.ID, was.ID)
+		})
+		if in := to.in(bob.ID); in.User.ID != was.ID {
+			t.Errorf("came back as %s, want %s", in.User.ID, was.ID)
+		}
+		if n := count(t, to.r, "links WHERE user_id = $1", was.ID); n != 1 {
+			t.Errorf("%d links, want the new one alone", n)
+		}
 	})
 }
 

@@ -41,6 +41,9 @@ func (c *Core) arriveSSO(ctx context.Context, tx *db.Tx, out *Returned, k connec
 	if f != nil {
 		return f, c.turnedAwaySSO(ctx, tx, a.visitor, out.Client, k.org.ID, out.Profile, f)
 	}
+	if err := c.forget(ctx, tx, user, rel, k); err != nil {
+		return nil, err
+	}
 	if user, err = c.settle(ctx, tx, out.Client, user, rel, out.Profile, a); err != nil {
 		return nil, err
 	}
@@ -161,20 +164,35 @@ func (c *Core) byAddress(ctx context.Context, tx *db.Tx, p upstream.Profile, k c
 	} else if err != nil {
 		return user, stranger, nil, err
 	}
-	if !k.conn.JIT {
-		if _, err := org.MembershipOf(ctx, tx, k.org.ID, user.ID); errors.Is(err, db.ErrNotFound) {
-			return no(fault.AccountNotLinked)
-		} else if err != nil {
-			return user, stranger, nil, err
-		}
+	_, err = org.MembershipOf(ctx, tx, k.org.ID, user.ID)
+	member := err == nil
+	if err != nil && !errors.Is(err, db.ErrNotFound) {
+		return user, stranger, nil, err
+	}
+	if !member && !k.conn.JIT {
+		return no(fault.AccountNotLinked)
 	}
 	rel, err := ownerOf(ctx, tx, user, verified, p)
 	if rel == unproved && err == nil {
 		// Somebody else at this provider has been this user. What it says of addresses
-		// many providers let people write themselves: it does not move an account.
-		return no(fault.AccountNotLinked)
+		// many providers let people write themselves: it does not move an account, until
+		// the organization has put its owner out.
+		if member {
+			return no(fault.AccountNotLinked)
+		}
+		rel = linkable
 	}
 	return user, rel, nil, err
+}
+
+// forget drops the accounts at the organization's provider that somebody had who comes
+// back by another one.
+func (c *Core) forget(ctx context.Context, tx *db.Tx, u identity.User, rel relation, k connected) error {
+	if rel == linked || rel == stranger {
+		return nil
+	}
+	_, err := identity.Unlink(ctx, tx, u.ID, sso.Key(k.org.ID))
+	return err
 }
 
 // join makes somebody whom their organization's provider vouches for a member.

@@ -249,6 +249,39 @@ func TestPolicyOfTwoFactors(t *testing.T) {
 	})
 }
 
+// A second factor of ours is asked for after the provider's, and what comes of it is
+// still by the provider.
+func TestSSOAsksForTheFactorThatIsOwed(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		to := acme(t, d, func(c *sso.Connection) { c.Roles = []sso.RoleRule{{Claim: "sub", Value: ann.ID, Role: org.Admin}} })
+		u := to.r.User(ann.Email, "Ann", plain, to.app)
+		to.factor(u)
+		to.policy(org.SignInSSO, true)
+		for _, way := range []func() (signin.Outcome, error){
+			func() (signin.Outcome, error) { out, err := to.as(ann.ID, nil); return out.Outcome, err },
+			func() (signin.Outcome, error) { out, err := to.complete(to.handle(ann.ID)); return out.Outcome, err },
+		} {
+			first, err := way()
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := to.second(first)
+			if err != nil || out.SignedIn == nil || !slices.Equal(out.SignedIn.AMR, []string{session.Federated, session.OTP}) {
+				t.Fatalf("%+v, %v", out, err)
+			}
+			if _, err := to.r.SignIn.Refresh(t.Context(), signin.RefreshIn{ClientID: to.app.ID, Token: out.SignedIn.Refresh, Visitor: visitor}); err != nil {
+				t.Errorf("refreshed: %v", err)
+			}
+			if m, _ := to.member(u.ID); m.Role != org.Admin {
+				t.Errorf("role %q", m.Role)
+			}
+		}
+		if n := count(t, to.r, "sessions WHERE upstream = $1", sso.Key(to.org.ID)); n != 2 {
+			t.Errorf("%d sessions by the provider, want 2", n)
+		}
+	})
+}
+
 // A rule of the organization's connection gives roles, takes back what it gave, and
 // leaves alone what somebody gave by hand.
 func TestSSORolesComeAndGo(t *testing.T) {
