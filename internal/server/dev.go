@@ -237,6 +237,9 @@ func newPlayground(base string) Playground {
 			{"Sign in (AccountMaker API)", post("/accountmaker/auth/sign-in", `{"email":"`+devUser+`","password":"`+devPassword+`"}`)},
 			{"Sign in with Google (AccountMaker API)", "code=$(" + follow("/accountmaker/auth/google/authorize?redirect_uri="+base+dev.AppPath+"/code&code_challenge="+devChallenge+"&code_challenge_method=S256") + "); " +
 				"curl -s " + base + "/accountmaker/oauth2/token -d grant_type=authorization_code -d client_id=" + devAccounts + " -d code=$code -d redirect_uri=" + base + dev.AppPath + "/code -d code_verifier=" + devVerifier},
+			{"Sign in, with a cookie for the session (Snooplytics API)",
+				"curl -s -c cookies.txt " + base + `/snooplytics/api/auth/sign-in/email -H 'Content-Type: application/json' -d '{"email":"` + devUser + `","password":"` + devPassword + `"}'`},
+			{"See who that is (Snooplytics API)", "curl -s -b cookies.txt " + base + "/snooplytics/api/auth/get-session"},
 			{"Sign in (Tofu API)", post("/tofu/api/token/", `{"email":"`+devUser+`","password":"`+devPassword+`"}`)},
 			{"Sign in with a code that a page got from Google (Tofu API)", "code=$(" + follow(dev.ProviderPath+"/google/o/oauth2/v2/auth?client_id="+devAtProvider+"&redirect_uri="+base+dev.AppPath+"/code") + "); " +
 				"curl -s " + base + `/tofu/api/core/auth/google/login/ -H 'Content-Type: application/json' -d "{\"code\":\"$code\",\"redirect_uri\":\"` + base + dev.AppPath + `/code\"}"`},
