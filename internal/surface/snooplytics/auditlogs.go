@@ -11,6 +11,8 @@ import (
 	"sallyport/internal/enterprise"
 	"sallyport/internal/identity"
 	"sallyport/internal/org"
+	"sallyport/internal/signin"
+	"sallyport/internal/sso"
 	"sallyport/internal/wire"
 )
 
@@ -117,10 +119,31 @@ func entryOf(e audit.Entry) entry {
 	}
 	for name, v := range e.Detail {
 		if name != "org" && name != "user_agent" {
-			out.Metadata[name] = v
+			out.Metadata[name] = told(e.OrgID, name, v)
 		}
 	}
 	return out
+}
+
+// told is a detail as its organization knows it: the names that we keep its provider
+// and its issuer under are ours.
+func told(id org.ID, name string, v any) any {
+	s, ok := v.(string)
+	switch {
+	case ok && name == "method":
+		return methodOf(s)
+	case ok && name == "issuer":
+		return strings.TrimPrefix(s, sso.LinkIssuer(id, ""))
+	}
+	return v
+}
+
+// methodOf is what a sign-in was by.
+func methodOf(method string) string {
+	if _, own := sso.OrgOf(method); own {
+		return signin.MethodSSO
+	}
+	return method
 }
 
 // chosen reads which entries are asked for.

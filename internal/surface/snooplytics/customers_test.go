@@ -21,7 +21,7 @@ import (
 type customers struct {
 	*rig.Rig
 	app                        client.Client
-	bob                        identity.User
+	bob, una                   identity.User
 	acme, beta, gamma, delta   org.Org
 	acmeIdP, betaIdP, gammaIdP *upstreamtest.Fake
 }
@@ -41,7 +41,7 @@ func newCustomers(r *rig.Rig, app client.Client) *customers {
 	c.acmeIdP = r.Connect(c.acme, nil, acmePeople...)
 	c.betaIdP = r.Connect(c.beta, func(k *sso.Connection) { k.Provider = sso.AzureAD },
 		upstreamtest.Person{ID: "1", Email: "bea@beta.example", EmailVerified: true, GivenName: "Bea", FamilyName: "Beta"})
-	r.User("una@acme.com", "Una Unsure", password)
+	c.una = r.User("una@acme.com", "Una Unsure", password)
 	c.bob = r.User("bob@example.com", "Bob", password, app)
 	c.gammaIdP = r.Connect(c.gamma, func(k *sso.Connection) { k.Enabled = false })
 	r.Write(func(ctx context.Context, tx *db.Tx) error {
@@ -104,6 +104,24 @@ func (c *customers) hooks() map[string]func(*testing.T, map[string]string) {
 					err = org.Update(ctx, tx, o, c.Now())
 				}
 				return err
+			})
+		},
+		// The records that prove two domains are written into their zones.
+		"prove-corp": func(_ *testing.T, vars map[string]string) {
+			const text = "sallyport-domain-verification="
+			c.Names.TXT("_sallyport-challenge.corp.example.com", text+vars["proof"])
+			c.Names.TXT("_sallyport-challenge.acme.com", text+vars["acme_proof"])
+		},
+		"sign-in-una": c.signIn(c.app.ID, "una@acme.com", "una_session"),
+		"una-joins": func(*testing.T, map[string]string) {
+			c.Write(func(ctx context.Context, tx *db.Tx) error {
+				_, _, err := org.Join(ctx, tx, c.acme.ID, c.una.ID, org.Member, c.Now())
+				return err
+			})
+		},
+		"ann-owns": func(_ *testing.T, vars map[string]string) {
+			c.Write(func(ctx context.Context, tx *db.Tx) error {
+				return org.SetRole(ctx, tx, c.acme.ID, identity.UserID(vars["ann"]), org.Owner, c.Now())
 			})
 		},
 		"suspend-ann": func(_ *testing.T, vars map[string]string) {

@@ -118,7 +118,7 @@ type login struct {
 func loginOf(e audit.Entry) login {
 	method, _ := e.Detail["method"].(string)
 	agent, _ := e.Detail["user_agent"].(string)
-	return login{ID: e.ID, CreatedAt: stamp(e.At), Method: method, IPAddress: e.IP, UserAgent: agent, Success: e.Action == audit.UserLogin}
+	return login{ID: e.ID, CreatedAt: stamp(e.At), Method: methodOf(method), IPAddress: e.IP, UserAgent: agent, Success: e.Action == audit.UserLogin}
 }
 
 // logins is GET /api/user/me/login-history, the newest first.

@@ -11,6 +11,7 @@ import (
 	"sallyport/internal/fault"
 	"sallyport/internal/rig"
 	"sallyport/internal/surface/snooplytics"
+	"sallyport/internal/wire"
 	"sallyport/internal/wire/transcript"
 )
 
@@ -23,7 +24,12 @@ const origin = "https://app.example.com"
 // newAPI is the surface over a rig, bound as the settings say.
 func newAPI(t testing.TB, r *rig.Rig, set snooplytics.Settings) *snooplytics.API {
 	t.Helper()
+	csrf, err := wire.NewCSRF(r.Key, rig.Base)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return &snooplytics.API{
+		CSRF:   csrf,
 		SignIn: r.SignIn, Self: r.Self, Enterprise: r.Enterprise, Key: r.Key, Now: r.Now, Log: slog.New(slog.DiscardHandler),
 		Issuers: []string{rig.Base}, Settings: func() snooplytics.Settings { return set }, Granted: granted(r),
 	}
@@ -48,10 +54,10 @@ func stage(t *testing.T, d *db.DB) transcript.Stage {
 	ada := r.User("ada@example.com", "Ada Lovelace", password, snoop)
 	c := newCustomers(r, snoop)
 	hooks := c.hooks()
-	maps.Copy(hooks, visitors(r))
+	maps.Copy(hooks, visitors(r, snoop))
 	return transcript.Stage{
 		Host:  r,
-		Vars:  map[string]string{"ada": string(ada.ID), "snoop": string(snoop.ID), "acme": string(c.acme.ID), "beta": string(c.beta.ID), "bob": string(c.bob.ID)},
+		Vars:  map[string]string{"ada": string(ada.ID), "snoop": string(snoop.ID), "acme": string(c.acme.ID), "beta": string(c.beta.ID), "bob": string(c.bob.ID), "acme_issuer": c.Connection(c.acme).Issuer},
 		Hooks: hooks,
 	}
 }
