@@ -162,7 +162,10 @@ func TestMailedCodesAreChosenAndBarred(t *testing.T) {
 		want := func(step string, want factor.Mailed) {
 			s.Helper()
 			var got factor.Mailed
-			s.write(func(ctx context.Context, tx *db.Tx) (err error) { got, err = factor.MailedOf(ctx, tx, s.ada); return err })
+			s.write(func(ctx context.Context, tx *db.Tx) (err error) {
+				got, err = factor.MailedOf(ctx, tx, s.ada)
+				return err
+			})
 			if got != want {
 				s.Errorf("%s: got %+v, want %+v", step, got, want)
 			}

@@ -93,7 +93,7 @@ func (s *Server) surfaces(c cores, inbox *dev.Inbox) ([]surface, error) {
 	below := *op
 	below.Prefix = "/api/auth"
 	sn := &snooplytics.API{
-		SignIn: c.signIn, Self: c.self, Enterprise: c.enterprise, Key: s.cfg.SecretKey, Now: s.now, Log: s.log, Issuers: issuers(s.cfg),
+		SignIn: c.signIn, Self: c.self, Enterprise: c.enterprise, Key: s.cfg.SecretKey, CSRF: csrf, Now: s.now, Log: s.log, Issuers: issuers(s.cfg),
 		Settings: s.settings.snooplytics, Granted: below.Granted,
 	}
 	pg.Deferred, sn.Signed = sn.Deferred, pg.Signed

@@ -132,7 +132,7 @@ func (c *Core) SendMagicLink(ctx context.Context, payload []byte) error {
 		if to.Request != "" {
 			own = "" // a page of the client's knows nothing of the request
 		}
-		if to.Request != "" || cl.Policy.MagicLinkButton {
+		if to.Request != "" || cl.Policy.MagicLinkButton && to.Page == "" {
 			page = to.Base + "/magic-link"
 		}
 		d.Link = linkTo(own, page, raw)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"testing"
 
+	"sallyport/internal/client"
 	"sallyport/internal/db"
 	"sallyport/internal/identity"
 	"sallyport/internal/passkey/passkeytest"
@@ -22,7 +23,7 @@ var googlers = []upstreamtest.Person{
 }
 
 // visitors are the hooks of people who sign in: at Google, or with an authenticator.
-func visitors(r *rig.Rig) map[string]func(*testing.T, map[string]string) {
+func visitors(r *rig.Rig, snoop client.Client) map[string]func(*testing.T, map[string]string) {
 	google := r.Upstream("google", upstream.Google, nil, googlers...)
 	choose := func(person string, deny bool) func(*testing.T, map[string]string) {
 		return func(t *testing.T, vars map[string]string) {
@@ -53,6 +54,10 @@ func visitors(r *rig.Rig) map[string]func(*testing.T, map[string]string) {
 		"google-ada": choose("1", false), "google-new": choose("2", false), "google-unverified": choose("3", false), "google-deny": choose("1", true),
 		"make-passkey": answer(device.Create), "use-passkey": answer(device.Get),
 		"make-other": answer(stranger.Create), "use-stranger": answer(stranger.Get),
+		"button": func(*testing.T, map[string]string) {
+			snoop.Policy.MagicLinkButton = true
+			r.Write(func(ctx context.Context, tx *db.Tx) error { return client.Update(ctx, tx, snoop, r.Now()) })
+		},
 		"suspend-ada": standing(identity.Suspended), "restore-ada": standing(identity.Active),
 	}
 }

@@ -31,7 +31,7 @@ type method struct {
 
 // identify is POST /api/auth/identify.
 func (a *API) identify(w http.ResponseWriter, r *http.Request, c *call) error {
-	email := c.email("email")
+	email := c.email()
 	if err := c.err(); err != nil {
 		return err
 	}

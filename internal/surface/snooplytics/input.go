@@ -78,7 +78,8 @@ func (in *input) text(name string, rules ...wire.Rule) string {
 }
 
 // email reads an address, normalised; one that is none is VALIDATION_ERROR.
-func (in *input) email(name string) string {
+func (in *input) email() string {
+	const name = "email"
 	s := in.text(name, required, wire.Max(maxEmail))
 	if s == "" && in.err() != nil {
 		return ""

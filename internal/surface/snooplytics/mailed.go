@@ -26,7 +26,7 @@ const toHome, toNewcomers, toTrouble = "callbackURL", "newUserCallbackURL", "err
 // sendMagicLink is POST /sign-in/magic-link: the same for whoever has the address.
 func (a *API) sendMagicLink(w http.ResponseWriter, r *http.Request, c *call) error {
 	in := signin.MagicLinkIn{
-		ClientID: c.client, Email: c.email("email"), Name: c.text("name", wire.Max(maxName)), Life: magicLinkLife, Visitor: c.visitor(r),
+		ClientID: c.client, Email: c.email(), Name: c.text("name", wire.Max(maxName)), Life: magicLinkLife, Visitor: c.visitor(r),
 	}
 	home, newcomers, trouble := c.text(toHome, wire.Max(maxURL)), c.text(toNewcomers, wire.Max(maxURL)), c.text(toTrouble, wire.Max(maxURL))
 	err := c.err()
@@ -50,42 +50,65 @@ type byLink struct {
 	Session sitting `json:"session"`
 }
 
+// destinations are where a browser ends up that followed a mailed sign-in.
+type destinations struct{ home, newcomers, trouble string }
+
+// destinations reads them from the link.
+func (a *API) destinations(r *http.Request, c *call) (destinations, error) {
+	fields := []string{toHome, toNewcomers, toTrouble}
+	given := make([]string, len(fields))
+	for i, field := range fields {
+		given[i] = c.text(field, wire.Max(maxURL))
+	}
+	if err := c.err(); err != nil {
+		return destinations{}, err
+	}
+	for i, field := range fields {
+		var err error
+		if given[i], err = a.callback(r, c, field, given[i]); err != nil {
+			return destinations{}, err
+		}
+	}
+	return destinations{given[0], or(given[1], given[0]), or(given[2], given[0])}, nil
+}
+
 // openMagicLink is GET /magic-link/verify, which a mailed link leads to. Who only
-// looks spends nothing.
+// looks spends nothing; where the client has it so, nobody does but by a button.
 func (a *API) openMagicLink(w http.ResponseWriter, r *http.Request, c *call) error {
 	raw := c.text("token", required, wire.Max(maxOpaque))
-	given := [3]string{c.text(toHome, wire.Max(maxURL)), c.text(toNewcomers, wire.Max(maxURL)), c.text(toTrouble, wire.Max(maxURL))}
-	if err := c.err(); err != nil {
+	to, err := a.destinations(r, c)
+	if err != nil {
 		return err
-	}
-	var to [3]string
-	for i, field := range []string{toHome, toNewcomers, toTrouble} {
-		var err error
-		if to[i], err = a.callback(r, c, field, given[i]); err != nil {
-			return err
-		}
 	}
 	if wire.Looks(r) {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	home, newcomers, trouble := to[0], or(to[1], to[0]), or(to[2], to[0])
+	target, err := a.SignIn.MagicLinkTarget(r.Context(), raw)
+	if err == nil && target.Client.Policy.MagicLinkButton {
+		return a.askToConfirm(w, r, raw)
+	}
+	return a.spendMagicLink(w, r, c, raw, to)
+}
+
+// spendMagicLink signs in by a mailed link.
+func (a *API) spendMagicLink(w http.ResponseWriter, r *http.Request, c *call, raw string, to destinations) error {
 	out, err := a.SignIn.MagicLink(r.Context(), signin.SpendLinkIn{Token: raw, Visitor: c.visitor(r)})
 	if err != nil {
 		if code := codeOf(err); code != "" {
-			return c.back(w, trouble, "error", code)
+			return c.back(w, to.trouble, "error", code)
 		}
 		return err
 	}
-	if home == "" {
+	if to.home == "" {
 		return a.finish(w, r, c, out.Outcome, true, func(in *signin.SignedIn) error {
 			return done(w, byLink{name(in.Session), userOfSignIn(in), sittingOf(in.Started)})
 		})
 	}
 	if out.New {
-		home = newcomers
+		to.home = to.newcomers
 	}
-	return a.land(w, r, c, out.Outcome, home, trouble)
+	return a.land(w, r, c, out.Outcome, to.home, to.trouble)
 }
 
 // land ends a sign-in of a browser that is on its way somewhere.
@@ -108,7 +131,7 @@ func (a *API) land(w http.ResponseWriter, r *http.Request, c *call, out signin.O
 
 // requestReset is POST /request-password-reset: the same for whoever has the address.
 func (a *API) requestReset(w http.ResponseWriter, r *http.Request, c *call) error {
-	in := signin.ForgotIn{ClientID: c.client, Email: c.email("email"), Visitor: c.visitor(r)}
+	in := signin.ForgotIn{ClientID: c.client, Email: c.email(), Visitor: c.visitor(r)}
 	given := c.text("redirectTo", wire.Max(maxURL))
 	if err := c.err(); err != nil {
 		return err
@@ -173,7 +196,7 @@ func (a *API) resetPassword(w http.ResponseWriter, r *http.Request, c *call) err
 // sendVerification is POST /send-verification-email: the same for whoever has the
 // address.
 func (a *API) sendVerification(w http.ResponseWriter, r *http.Request, c *call) error {
-	in := signin.RequestVerificationIn{ClientID: c.client, Email: c.email("email"), Visitor: c.visitor(r)}
+	in := signin.RequestVerificationIn{ClientID: c.client, Email: c.email(), Visitor: c.visitor(r)}
 	back := c.text("callbackURL", wire.Max(maxURL))
 	err := c.err()
 	if err == nil {

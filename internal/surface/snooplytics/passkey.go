@@ -1,7 +1,6 @@
 package snooplytics
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -126,7 +125,7 @@ func (a *API) passkeyOptions(w http.ResponseWriter, r *http.Request, c *call) er
 
 // passkey is POST /passkey/verify-authentication.
 func (a *API) passkey(w http.ResponseWriter, r *http.Request, c *call) error {
-	in := signin.PasskeyIn{ClientID: c.client, Handle: c.cookie(r, passkeyCookie), Response: json.RawMessage(c.body.Raw("response")), Visitor: c.visitor(r)}
+	in := signin.PasskeyIn{ClientID: c.client, Handle: c.cookie(r, passkeyCookie), Response: c.body.Raw("response"), Visitor: c.visitor(r)}
 	if c.body.Object("response", required); c.err() != nil {
 		return c.err()
 	}

@@ -18,6 +18,7 @@ func (a *API) signInRoutes() []route {
 		{method: "POST", path: "/api/auth/sign-in/email", limit: signInLimit, do: (*API).signInEmail},
 		{method: "POST", path: "/api/auth/sign-in/magic-link", limit: magicLinkLimit, do: (*API).sendMagicLink},
 		{method: "GET", path: "/api/auth/magic-link/verify", limit: magicLinkLimit, do: (*API).openMagicLink},
+		{method: "POST", path: "/api/auth/magic-link/verify", form: true, limit: magicLinkLimit, do: (*API).confirmMagicLink},
 		{method: "POST", path: "/api/auth/sign-in/social", limit: socialLimit, do: (*API).social},
 		{method: "GET", path: "/api/auth/callback/{provider}", do: (*API).returned},
 		{method: "POST", path: "/api/auth/callback/{provider}", form: true, do: (*API).posted},

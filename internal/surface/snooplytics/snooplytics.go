@@ -53,7 +53,7 @@ type Settings struct {
 }
 
 // API is the surface. SignIn and the others are the cores it calls; Issuers are the
-// base URLs of all mounts of this installation. Granted judges an access token of
+// base URLs of all mounts of this installation. CSRF guards our own page. Granted judges an access token of
 // the provider's as one that came with a request to it. Settings may change while it
 // serves. Signed, which may be nil, answers a browser that came back from an
 // organization's provider from a sign-in that was not begun here.
@@ -62,6 +62,7 @@ type API struct {
 	Self       *self.Core
 	Enterprise *enterprise.Core
 	Key        *secret.Key
+	CSRF       *wire.CSRF
 	Now        func() time.Time
 	Log        *slog.Logger
 	Issuers    []string
