@@ -37,11 +37,16 @@ func TestRightsAreJudgedAgainAfterTheProviderWasAsked(t *testing.T) {
 		links, err := f.Enterprise.SetupLinks(t.Context(), f.runner, f.org.ID)
 		is(t, "links", err, "")
 		write := func(fn func(context.Context, *db.Tx) error) func() { return func() { f.Write(fn) } }
+		theirs := sso.Connection{OrgID: f.org.ID, Kind: sso.OIDC, Provider: sso.Okta, Issuer: "https://theirs.example"}
 		for name, c := range map[string]struct {
 			who       enterprise.Actor
 			meanwhile func()
 			want      fault.Code
 		}{
+			"somebody else changes it": {f.runner, write(func(ctx context.Context, tx *db.Tx) error {
+				_, err := sso.Set(ctx, tx, f.Key, theirs, f.Now().Add(time.Second))
+				return err
+			}), fault.ConnectionChanged},
 			"the link ends": {f.link, write(func(ctx context.Context, tx *db.Tx) error {
 				_, err := sso.EndSetupLinks(ctx, tx, links[0].OrgID)
 				return err
@@ -53,7 +58,7 @@ func TestRightsAreJudgedAgainAfterTheProviderWasAsked(t *testing.T) {
 				return org.SetRole(ctx, tx, f.org.ID, f.owner.UserID, org.Admin, f.Now())
 			}), fault.Forbidden},
 			"somebody else sets one": {f.runner, write(func(ctx context.Context, tx *db.Tx) error {
-				_, err := sso.Set(ctx, tx, f.Key, sso.Connection{OrgID: f.org.ID, Kind: sso.OIDC, Provider: sso.Okta, Issuer: "https://theirs.example"}, f.Now())
+				_, err := sso.Set(ctx, tx, f.Key, theirs, f.Now())
 				return err
 			}), fault.ConnectionChanged},
 		} {
@@ -62,6 +67,9 @@ func TestRightsAreJudgedAgainAfterTheProviderWasAsked(t *testing.T) {
 				c.meanwhile()
 			}
 			f.Advance(2 * time.Minute)
+			if name == "somebody else changes it" {
+				f.SetConnection(theirs)
+			}
 			_, err := f.Enterprise.SetConnection(t.Context(), c.who, f.org.ID, in)
 			is(t, name, err, c.want)
 			v, err := f.Enterprise.View(t.Context(), f.runner, f.org.ID)
