@@ -9,6 +9,7 @@ import (
 	"sallyport/internal/db"
 	"sallyport/internal/directory"
 	"sallyport/internal/eviction"
+	"sallyport/internal/grant"
 	"sallyport/internal/identity"
 	"sallyport/internal/logout"
 	"sallyport/internal/onetime"
@@ -221,9 +222,13 @@ func (c *Core) deactivate(ctx context.Context, tx *db.Tx, who Caller, x *directo
 }
 
 // endHere ends what somebody has from the organization alone: the keys that are pinned to
-// it, and what its own provider signed in. What acts in it ended with the membership.
+// it, and what its own provider signed in, with all that was granted there. What acts in it
+// ended with the membership.
 func (c *Core) endHere(ctx context.Context, tx *db.Tx, who Caller, u identity.User) error {
 	if _, err := apikey.EndByUser(ctx, tx, u.ID, who.OrgID); err != nil {
+		return err
+	}
+	if _, err := token.EndByUserUpstream(ctx, tx, u.ID, sso.Key(who.OrgID)); err != nil {
 		return err
 	}
 	all, err := session.ByUser(ctx, tx, u.ID, c.Now())
@@ -234,15 +239,30 @@ func (c *Core) endHere(ctx context.Context, tx *db.Tx, who Caller, u identity.Us
 		if s.Upstream != sso.Key(who.OrgID) {
 			continue
 		}
-		if _, err := session.End(ctx, tx, u.ID, s.ID); err != nil {
-			return err
-		}
-		if _, err := token.EndBySession(ctx, tx, s.ID); err != nil {
-			return err
-		}
-		if err := logout.Session(ctx, tx, s.ID, c.Now()); err != nil {
+		if err := c.endSession(ctx, tx, u.ID, s.ID); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// endSession ends a session with its tokens and whatever was granted in it, also what
+// would outlive a sign-out.
+func (c *Core) endSession(ctx context.Context, tx *db.Tx, u identity.UserID, s session.ID) error {
+	if _, err := session.End(ctx, tx, u, s); err != nil {
+		return err
+	}
+	if _, err := token.EndBySession(ctx, tx, s); err != nil {
+		return err
+	}
+	if err := logout.Session(ctx, tx, s, c.Now()); err != nil {
+		return err
+	}
+	lasting, err := grant.BySession(ctx, tx, s)
+	for _, g := range lasting {
+		if _, err := grant.End(ctx, tx, g.ID); err != nil {
+			return err
+		}
+	}
+	return err
 }

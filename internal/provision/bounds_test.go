@@ -78,7 +78,7 @@ func TestLostDomain(t *testing.T) {
 			t.Errorf("got %+v, role %q", a, w.role(w.acme, u.ID))
 		}
 		// The session and its tokens that acme's provider gave, and the key for acme.
-		if got := w.left(u.ID); got != "1 1 1 1 " {
+		if got := w.left(u.ID); got != "1 2 1 1 1 " {
 			t.Errorf("left %s", got)
 		}
 		_, err = w.Provision.CreateUser(t.Context(), w.acme, person("new@acme.com"))
@@ -145,7 +145,7 @@ func TestOwners(t *testing.T) {
 		p.Active = false
 		w.settle(w.boss.ID)
 		w.must(w.set(w.acme, w.boss.ID, p))
-		if w.role(w.acme, w.boss.ID) != org.Owner || w.account(w.boss.ID).Status != identity.Disabled || w.left(w.boss.ID) != "0 0 0 0 " {
+		if w.role(w.acme, w.boss.ID) != org.Owner || w.account(w.boss.ID).Status != identity.Disabled || w.left(w.boss.ID) != "0 0 0 0 0 " {
 			t.Errorf("the last owner: %s, %s, left %s", w.role(w.acme, w.boss.ID), w.account(w.boss.ID).Status, w.left(w.boss.ID))
 		}
 		second := w.create(w.acme, person("second@acme.com"))

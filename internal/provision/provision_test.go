@@ -29,7 +29,7 @@ func TestPersonComesAndGoes(t *testing.T) {
 		w.settle(u.ID)
 		p.Active = false
 		w.must(w.set(w.acme, u.ID, p))
-		if got := w.left(u.ID); got != "0 0 0 0 " || w.account(u.ID).Status != identity.Disabled || w.role(w.acme, u.ID) != "" {
+		if got := w.left(u.ID); got != "0 0 0 0 0 " || w.account(u.ID).Status != identity.Disabled || w.role(w.acme, u.ID) != "" {
 			t.Errorf("deactivated: left %s, %s, role %q", got, w.account(u.ID).Status, w.role(w.acme, u.ID))
 		}
 		w.Write(func(ctx context.Context, tx *db.Tx) error { // by hand, against the directory
@@ -49,7 +49,7 @@ func TestPersonComesAndGoes(t *testing.T) {
 		if err := w.Provision.DeleteUser(t.Context(), w.acme, u.ID, 0); err != nil {
 			t.Fatal(err)
 		}
-		if got := w.left(u.ID); got != "0 0 0 0 " || w.account(u.ID).Status != identity.Disabled {
+		if got := w.left(u.ID); got != "0 0 0 0 0 " || w.account(u.ID).Status != identity.Disabled {
 			t.Errorf("deleted: left %s, %s", got, w.account(u.ID).Status)
 		}
 		_, err := w.Provision.User(t.Context(), w.acme, u.ID)
@@ -111,7 +111,7 @@ func TestForeignAddressesAreRefused(t *testing.T) {
 		p := person("own@evil.example")
 		p.Email = "renamed@evil.example"
 		w.must(w.set(w.evil, own.ID, p))
-		if got := w.left(own.ID); got != "2 2 0 1 " || w.account(own.ID).Email != "renamed@evil.example" {
+		if got := w.left(own.ID); got != "2 4 2 0 1 " || w.account(own.ID).Email != "renamed@evil.example" {
 			t.Errorf("renamed: left %s, %s", got, w.account(own.ID).Email)
 		}
 	})
@@ -138,7 +138,7 @@ func TestSquatterIsPutOut(t *testing.T) {
 		if got.ID != u.ID || !a.EmailVerified || a.HasPassword() || a.DisplayName != "Jane Doe" {
 			t.Errorf("got %+v", a)
 		}
-		if left := w.left(u.ID); left != "0 0 0 0 " {
+		if left := w.left(u.ID); left != "0 0 0 0 0 " {
 			t.Errorf("left %s", left)
 		}
 		w.Write(func(ctx context.Context, tx *db.Tx) error {

@@ -12,6 +12,7 @@ import (
 	"sallyport/internal/client"
 	"sallyport/internal/db"
 	"sallyport/internal/directory"
+	"sallyport/internal/grant"
 	"sallyport/internal/identity"
 	"sallyport/internal/onetime"
 	"sallyport/internal/org"
@@ -131,7 +132,8 @@ func (w *town) role(who provision.Caller, id identity.UserID) (role org.Role) {
 }
 
 // settle gives somebody what can keep them signed in: two sessions, one by the provider of
-// acme, a refresh token of each, a mailed link, and keys, one of them pinned to acme.
+// acme, for each of the two a refresh token in it, one without it, and a grant that
+// outlives it; a mailed link; and keys, one of them pinned to acme.
 func (w *town) settle(id identity.UserID) {
 	w.Helper()
 	w.Write(func(ctx context.Context, tx *db.Tx) error {
@@ -140,7 +142,15 @@ func (w *town) settle(id identity.UserID) {
 			if err != nil {
 				return err
 			}
-			if _, err := token.Issue(ctx, tx, w.Key, token.Family{UserID: id, ClientID: w.shop.ID, SessionID: s.ID, ExpiresAt: w.Now().Add(time.Hour)}, w.Now()); err != nil {
+			for _, in := range []session.ID{s.ID, ""} {
+				f := token.Family{UserID: id, ClientID: w.shop.ID, SessionID: in, Upstream: key, ExpiresAt: w.Now().Add(time.Hour)}
+				if _, err := token.Issue(ctx, tx, w.Key, f, w.Now()); err != nil {
+					return err
+				}
+			}
+			if err := grant.Create(ctx, tx, grant.Grant{
+				ID: grant.NewID(), UserID: id, ClientID: w.shop.ID, SessionID: s.ID, Scope: []string{"openid", "offline_access"}, AuthenticatedAt: w.Now(), CreatedAt: w.Now(), ExpiresAt: w.Now().Add(time.Hour),
+			}, nil); err != nil {
 				return err
 			}
 		}
@@ -159,14 +169,14 @@ func (w *town) settle(id identity.UserID) {
 	})
 }
 
-// left are how many sessions, refresh-token families, one-time secrets and keys somebody
-// has.
+// left are how many sessions, refresh-token families, grants, one-time secrets and keys
+// somebody has.
 func (w *town) left(id identity.UserID) string {
 	w.Helper()
 	out := ""
 	w.Write(func(ctx context.Context, tx *db.Tx) error {
 		out = ""
-		for _, table := range []string{"sessions", "refresh_families", "onetime_secrets", "api_keys"} {
+		for _, table := range []string{"sessions", "refresh_families", "grants", "onetime_secrets", "api_keys"} {
 			n, err := db.One(ctx, tx, db.Int, `SELECT COUNT(*) FROM `+table+` WHERE user_id = $1`, id)
 			if err != nil {
 				return err

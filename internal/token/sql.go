@@ -109,6 +109,11 @@ func EndByUpstream(ctx context.Context, tx *db.Tx, upstream string) (int64, erro
 	return end(ctx, tx, `DELETE FROM refresh_families WHERE upstream = $1 AND upstream <> ''`, upstream)
 }
 
+// EndByUserUpstream ends the families of a user's sign-ins that an upstream proved.
+func EndByUserUpstream(ctx context.Context, tx *db.Tx, u identity.UserID, upstream string) (int64, error) {
+	return end(ctx, tx, `DELETE FROM refresh_families WHERE user_id = $1 AND upstream = $2 AND upstream <> ''`, u, upstream)
+}
+
 // EndBySession ends the families that began in a session, but those of a grant:
 // they end with it, and it may outlive the session. The empty session is none:
 // families that began without one are left alone.
