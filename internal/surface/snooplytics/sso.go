@@ -119,7 +119,10 @@ func (a *API) ssoCallback(w http.ResponseWriter, r *http.Request, c *call) error
 		vals.Set(name, v)
 	}
 	state, _ := c.query.OptString("state", wire.Max(maxOpaque))
-	got, err := a.SignIn.FinishSSO(r.Context(), signin.SSOReturn{State: state, Cookie: wire.Cookie(r, flowCookie), Answer: upstream.AnswerOf(vals), Visitor: c.visitor(r)})
+	// It may end at once, in the manner of the pages: ours is that of who redeems a handle.
+	who := visitor(r)
+	who.Manner = signin.Manner{}
+	got, err := a.SignIn.FinishSSO(r.Context(), signin.SSOReturn{State: state, Cookie: wire.Cookie(r, flowCookie), Answer: upstream.AnswerOf(vals), Visitor: who})
 	if a.Signed != nil && !got.Deferred && (got.Org.ID != "" || c.set.errorPage() == "") {
 		a.Signed(w, r, got, err)
 		return nil
