@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"sallyport/internal/client"
 	"sallyport/internal/db"
@@ -150,6 +151,10 @@ func (s *site) hooks() map[string]func(*testing.T, map[string]string) {
 		"rules":           func(*testing.T, map[string]string) { s.rules() },
 		"switch evil off": do(func(ctx context.Context, tx *db.Tx) error { return directory.Disable(ctx, tx, s.evil) }),
 		"lose the domain": do(func(ctx context.Context, tx *db.Tx) error { return org.Disclaim(ctx, tx, s.acme, "acme.com") }),
+		"a minute's requests": do(func(ctx context.Context, tx *db.Tx) error { // each costs 20 ms (package limit)
+			_, err := tx.Exec(ctx, `UPDATE limits SET tat = $1`, db.At(s.Now().Add(time.Minute)))
+			return err
+		}),
 		"suspend the organization": do(func(ctx context.Context, tx *db.Tx) error {
 			o, err := org.ByID(ctx, tx, s.acme)
 			if err != nil {
