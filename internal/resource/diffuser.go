@@ -11,6 +11,7 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/client"
 	"sallyport/internal/db"
+	"sallyport/internal/factor"
 	"sallyport/internal/identity"
 	"sallyport/internal/logout"
 	"sallyport/internal/onetime"
@@ -260,6 +261,9 @@ func (x *userDiff) totp() {
 		if was != "" && x.o.TOTP.is(mark(x.core.Key, string(id), old)) {
 			x.c.Fields = append(x.c.Fields, Field{"totp_secret", secretSet, ""})
 			x.steps = append(x.steps, func(ctx context.Context, tx *db.Tx) error {
+				if err := factor.Distrust(ctx, tx, id); err != nil {
+					return err
+				}
 				if err := totp.Disable(ctx, tx, id); err != nil {
 					return err
 				}

@@ -7,6 +7,7 @@ import (
 
 	"sallyport/internal/audit"
 	"sallyport/internal/db"
+	"sallyport/internal/factor"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
 	"sallyport/internal/limit"
@@ -105,6 +106,10 @@ func (c *Core) DisableTOTP(ctx context.Context, who Caller, proof Proof) error {
 			return err
 		}
 		if err := totp.Disable(ctx, tx, u.ID); err != nil {
+			return err
+		}
+		// A browser that was trusted with it is not trusted with the next one.
+		if err := factor.Distrust(ctx, tx, u.ID); err != nil {
 			return err
 		}
 		return c.factorChanged(ctx, tx, who, u, audit.UserTOTPDisabled, mail.TOTPDisabled)
