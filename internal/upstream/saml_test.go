@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,7 @@ import (
 	"sallyport/internal/saml"
 	"sallyport/internal/saml/samltest"
 	"sallyport/internal/upstream"
+	"sallyport/internal/upstream/upstreamtest"
 )
 
 var party = saml.PartyAt("https://auth.example.com", "0192f1a0-0000-7000-8000-000000000001")
@@ -204,8 +206,10 @@ func TestSpendOnce(t *testing.T) {
 		if !spend("sso:other", once) {
 			t.Error("another organization's assertion of the same ID was refused")
 		}
-		if !spend("sso:acme", upstream.Once{}) || !spend("sso:acme", upstream.Once{}) {
-			t.Error("an answer that need not be remembered was refused")
+		for range 2 {
+			if !spend("sso:acme", upstream.Once{}) {
+				t.Error("an answer that need not be remembered was refused")
+			}
 		}
 		for i, want := range []int64{0, 2} {
 			write(t, d, func(ctx context.Context, tx *db.Tx) error {
@@ -217,4 +221,34 @@ func TestSpendOnce(t *testing.T) {
 			})
 		}
 	})
+}
+
+// What an organization's provider says is kept by its names, for the rules of its
+// connection; of the operator's providers nobody asks.
+func TestAttributesOfGuardedUpstreams(t *testing.T) {
+	t.Parallel()
+	who := upstreamtest.Jane
+	who.Claims = map[string]any{"groups": []string{"staff", "ops"}, "amr": []string{"pwd", "mfa"}, "level": 3, "admin": true, "address": map[string]string{"country": "NL"},
+		"department": "it", "none": nil, "mixed": []any{"a", 1}}
+	p := serve(t, upstream.OIDC, who)
+	got, err := p.signIn(t, upstream.Start{})
+	if err != nil || got.Attributes != nil {
+		t.Errorf("of the operator's: %v, %v", got.Attributes, err)
+	}
+	p.b = upstream.NewBroker(upstream.Options{Now: p.clock, Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	t.Cleanup(p.b.Close)
+	p.u.Guarded = true
+	if got, err = p.signIn(t, upstream.Start{}); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string][]string{
+		"groups": {"staff", "ops"}, "department": {"it"}, "level": {"3"}, "admin": {"true"}, "address": {`{"country":"NL"}`}, "none": nil, "mixed": {"a"}, "sub": {upstreamtest.Jane.ID},
+	} {
+		if !slices.Equal(got.Attributes[name], want) {
+			t.Errorf("%s: %q, want %q", name, got.Attributes[name], want)
+		}
+	}
+	if !slices.Equal(got.AMR, []string{"pwd", "mfa"}) {
+		t.Errorf("amr %q", got.AMR)
+	}
 }
