@@ -29,6 +29,7 @@ func demanding(w town, s org.SignIn) org.Org {
 // A session that does not do what the person's organization demands is none for an
 // application, and neither is what came of it before.
 func TestOrganizationDemandsItsOwnSignIn(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		w := newGate(t, d)
 		cookie := w.signIn(w.jane)
@@ -63,6 +64,7 @@ func TestOrganizationDemandsItsOwnSignIn(t *testing.T) {
 }
 
 func TestOrganizationDemandsTwoFactorsFromATimeOn(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		w := newGate(t, d)
 		one, two := w.signIn(w.jane), w.signIn(w.jane, session.OTP)

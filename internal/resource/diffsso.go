@@ -22,6 +22,9 @@ func (x *orgDiff) sso(path string) {
 		if was == nil || !x.differ.o.Prune || x.o.SSO == nil {
 			return
 		}
+		if or(x.f.Policy.SignIn, string(x.was.SignIn)) == string(org.SignInSSO) {
+			x.wrong(path+".policy.sign_in", "is sso: without the sso that is pruned nobody could sign in")
+		}
 		x.o.SSO = nil
 		x.c.Fields = append(x.c.Fields, Field{"sso", was.Issuer, ""})
 		x.steps = append(x.steps, func(ctx context.Context, tx *db.Tx) error {

@@ -90,7 +90,8 @@ func TestConnectionOfAFile(t *testing.T) {
 		if o, c := s.connection("acme-corp"); c == nil || o.SignIn != org.SignInSSO {
 			t.Errorf("left out: %+v %+v", o, c)
 		}
-		s.apply(bare, Options{Prune: true})
+		s.refused(bare, true, "orgs[0].policy.sign_in: is sso")
+		s.apply(strings.Replace(bare, "name: Acme Corporation", "name: Acme Corporation, policy: {sign_in: any}", 1), Options{Prune: true})
 		if _, c := s.connection("acme-corp"); c != nil {
 			t.Errorf("pruned: %+v", c)
 		}

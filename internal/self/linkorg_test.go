@@ -17,6 +17,7 @@ import (
 // Who could remove the account at their organization's provider could get around what
 // the organization demands of them.
 func TestAccountOfAnOrganizationIsItsMembersToKeep(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		r := rig.New(t, d)
 		app := r.Client("Demo", nil)

@@ -20,6 +20,7 @@ import (
 )
 
 func TestIdentifyDependsOnTheDomainAlone(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		to := acme(t, d, nil)
 		known := to.r.User("known@example.com", "Known", plain, to.app)

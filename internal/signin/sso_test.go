@@ -139,6 +139,7 @@ func (to *tour) join(u identity.User, role org.Role) {
 }
 
 func TestSSOMakesWhoIsNewAMember(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		to := acme(t, d, nil)
 		in := to.in(ann.ID)
@@ -168,6 +169,7 @@ func TestSSOMakesWhoIsNewAMember(t *testing.T) {
 }
 
 func TestSSOLinksWhoHasAnAddressOfTheOrganization(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		to := acme(t, d, nil)
 		u := to.r.User(ann.Email, "Ann", "correct horse", to.app)
@@ -191,6 +193,7 @@ func TestSSOLinksWhoHasAnAddressOfTheOrganization(t *testing.T) {
 }
 
 func TestSSOEndsWhatWasMadeByAStrangerWithTheAddress(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		to := acme(t, d, nil)
 		out, err := to.r.SignIn.SignUp(t.Context(), signin.SignUpIn{ClientID: to.app.ID, Email: ann.Email, Password: "a squatter's own", DisplayName: "Mallory", Visitor: visitor})
@@ -208,6 +211,7 @@ func TestSSOEndsWhatWasMadeByAStrangerWithTheAddress(t *testing.T) {
 }
 
 func TestSSOOpensNobodysAccountButItsOwn(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		to := acme(t, d, nil)
 		to.refused(zoe.ID, fault.EmailDomainForbidden)
@@ -263,6 +267,7 @@ func TestSSOOpensNobodysAccountButItsOwn(t *testing.T) {
 }
 
 func TestSSOOfOneOrganizationIsNothingInAnother(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		to := acme(t, d, nil)
 		victim := to.in(ann.ID)
@@ -314,6 +319,7 @@ func (to *tour) other2(c sso.Connection, people ...upstreamtest.Person) *tour {
 }
 
 func TestSSOStateIsOfOneBrowserAndOneKind(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		to := acme(t, d, nil)
 		out, err := to.start(nil)
@@ -342,6 +348,7 @@ func TestSSOStateIsOfOneBrowserAndOneKind(t *testing.T) {
 }
 
 func TestSSOIsOffForWhoeverAsks(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		to := acme(t, d, nil)
 		in := to.in(ann.ID)
@@ -394,6 +401,7 @@ func TestSSOIsOffForWhoeverAsks(t *testing.T) {
 }
 
 func TestSSOWithoutTakingInLetsMembersInAlone(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		to := acme(t, d, func(c *sso.Connection) { c.JIT = false })
 		to.refused(ann.ID, fault.AccountNotLinked)
@@ -409,6 +417,7 @@ func TestSSOWithoutTakingInLetsMembersInAlone(t *testing.T) {
 // Whoever left, and has an address of their own by now, does not belong to the provider
 // of their former employer for ever.
 func TestSSOLinkEndsWithThePlaceInTheOrganization(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		to := acme(t, d, nil)
 		in := to.in(ann.ID)
@@ -431,6 +440,7 @@ func TestSSOLinkEndsWithThePlaceInTheOrganization(t *testing.T) {
 }
 
 func TestSSOOfGoogleWantsAnAccountOfTheOrganization(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		to := acme(t, d, func(c *sso.Connection) { c.Provider = sso.Google })
 		to.refused(ann.ID, fault.EmailDomainForbidden) // a private account by an address of acme's
@@ -442,6 +452,7 @@ func TestSSOOfGoogleWantsAnAccountOfTheOrganization(t *testing.T) {
 }
 
 func TestSSOSuspendedUserStaysOut(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		to := acme(t, d, nil)
 		in := to.in(ann.ID)
@@ -455,6 +466,7 @@ func TestSSOSuspendedUserStaysOut(t *testing.T) {
 }
 
 func TestSSOTestSignsNobodyIn(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		to := acme(t, d, func(c *sso.Connection) { c.Enabled = false })
 		testing := func(in *signin.SSOStart) { in.Test = true }

@@ -48,6 +48,7 @@ func (to *tour) alive(cookie string) (good bool) {
 }
 
 func TestHandleSignsInOnceAndItsSecondUseEndsThat(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		to := acme(t, d, nil)
 		h := to.handle(ann.ID)
@@ -83,6 +84,7 @@ func TestHandleSignsInOnceAndItsSecondUseEndsThat(t *testing.T) {
 }
 
 func TestHandleIsBound(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		to := acme(t, d, nil)
 		h := to.handle(ann.ID)
@@ -122,6 +124,7 @@ func TestHandleIsBound(t *testing.T) {
 }
 
 func TestHandleIsJudgedAnew(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		to := acme(t, d, nil)
 		in := to.in(ann.ID)
@@ -167,6 +170,7 @@ func TestHandleIsJudgedAnew(t *testing.T) {
 }
 
 func TestHandleKeepsWhatTheRulesAskFor(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		to := acme(t, d, func(c *sso.Connection) {
 			c.Roles = []sso.RoleRule{{Claim: "groups", Value: "the last", Role: org.Admin}}
@@ -188,6 +192,7 @@ func TestHandleKeepsWhatTheRulesAskFor(t *testing.T) {
 // Of any number of callers with one handle one signs in; and since others had it too,
 // it is none that lasts.
 func TestHandleRace(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		to := acme(t, d, nil)
 		h := to.handle(ann.ID)
@@ -203,6 +208,7 @@ func TestHandleRace(t *testing.T) {
 
 // Many handles of one new person make one user and one membership.
 func TestHandlesOfOnePersonRace(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		to := acme(t, d, nil)
 		var all [8]string
@@ -225,6 +231,7 @@ func TestHandlesOfOnePersonRace(t *testing.T) {
 }
 
 func TestHandleOfAPersonWhoIsRefusedIsNone(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		to := acme(t, d, nil)
 		deferred := func(in *signin.SSOStart) { in.Deferred = true }

@@ -44,6 +44,7 @@ func (to *tour) second(out signin.Outcome) (signin.Outcome, error) {
 }
 
 func TestPolicyOfTheOrganizationHoldsForEveryWayIn(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		to := acme(t, d, nil)
 		u := to.r.User(ann.Email, "Ann", plain, to.app)
@@ -115,6 +116,7 @@ func TestPolicyOfTheOrganizationHoldsForEveryWayIn(t *testing.T) {
 }
 
 func TestPolicyBindsThoseWhomItIsAbout(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		to := acme(t, d, nil)
 		guest := to.r.User("guest@example.com", "Guest", plain, to.app)
@@ -151,6 +153,7 @@ func TestPolicyBindsThoseWhomItIsAbout(t *testing.T) {
 }
 
 func TestOwnerBreaksTheGlass(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		to := acme(t, d, nil)
 		owner := to.r.User("owner@acme.com", "Owner", plain, to.app)
@@ -198,6 +201,7 @@ func TestOwnerBreaksTheGlass(t *testing.T) {
 }
 
 func TestPolicyOfTwoFactors(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		to := acme(t, d, nil)
 		u := to.r.User(ann.Email, "Ann", plain, to.app)
@@ -252,6 +256,7 @@ func TestPolicyOfTwoFactors(t *testing.T) {
 // A second factor of ours is asked for after the provider's, and what comes of it is
 // still by the provider.
 func TestSSOAsksForTheFactorThatIsOwed(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		to := acme(t, d, func(c *sso.Connection) { c.Roles = []sso.RoleRule{{Claim: "sub", Value: ann.ID, Role: org.Admin}} })
 		u := to.r.User(ann.Email, "Ann", plain, to.app)
@@ -285,6 +290,7 @@ func TestSSOAsksForTheFactorThatIsOwed(t *testing.T) {
 // A rule of the organization's connection gives roles, takes back what it gave, and
 // leaves alone what somebody gave by hand.
 func TestSSORolesComeAndGo(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		to := acme(t, d, nil)
 		c := to.r.Connection(to.org)
@@ -333,6 +339,7 @@ func TestSSORolesComeAndGo(t *testing.T) {
 // What an organization says of its people opens no client that its own people have no
 // place in.
 func TestSSOBringsPeopleWhereTheOrganizationIs(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		to := acme(t, d, nil)
 		to.app = to.r.Client("Closed", func(c *client.Client) { c.Policy.Registration = client.Invite })

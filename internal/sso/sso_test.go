@@ -37,6 +37,7 @@ func newKey(t *testing.T) *secret.Key {
 }
 
 func TestConnectionIsKeptWhole(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		key := newKey(t)
 		in := sso.Connection{
@@ -96,6 +97,7 @@ func TestConnectionIsKeptWhole(t *testing.T) {
 }
 
 func TestRouteWantsAVerifiedDomainOfAnOpenOrganizationWhoseConnectionIsOn(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		key := newKey(t)
 		write(t, d, func(ctx context.Context, tx *db.Tx) error {
@@ -136,6 +138,7 @@ func TestRouteWantsAVerifiedDomainOfAnOpenOrganizationWhoseConnectionIsOn(t *tes
 }
 
 func TestRulesNeverMakeAnOwner(t *testing.T) {
+	t.Parallel()
 	p := upstream.Profile{Groups: []string{"Staff"}, Attributes: map[string][]string{"department": {"it", "ops"}}}
 	app, other := client.ID("app"), client.ID("other")
 	for _, c := range []struct {
@@ -163,6 +166,7 @@ func TestRulesNeverMakeAnOwner(t *testing.T) {
 }
 
 func TestProfileIsReadUnderTheOrganization(t *testing.T) {
+	t.Parallel()
 	const claims = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/"
 	for _, c := range []struct {
 		about    string
@@ -197,6 +201,7 @@ func TestProfileIsReadUnderTheOrganization(t *testing.T) {
 }
 
 func TestTwoFactorsBySayingOrByTrust(t *testing.T) {
+	t.Parallel()
 	for amr, want := range map[string]bool{"": false, "pwd": false, "mfa": true, "hwk": true, "https://refeds.org/profile/mfa": true} {
 		if got := (sso.Connection{}).TwoFactors(upstream.Profile{AMR: []string{amr}}); got != want {
 			t.Errorf("%q: %v", amr, got)
@@ -208,6 +213,7 @@ func TestTwoFactorsBySayingOrByTrust(t *testing.T) {
 }
 
 func TestKeysNameTheirOrganization(t *testing.T) {
+	t.Parallel()
 	if id, ok := sso.OrgOf(sso.Key("7")); !ok || id != "7" {
 		t.Errorf("%q, %v", id, ok)
 	}
