@@ -44,7 +44,7 @@ var (
 
 	// testOnly packages are imported by tests and by each other alone, but for the
 	// fake providers, which a playground also has.
-	testOnly = []string{"db/dbtest", "dns/dnstest", "e2e", "mail/mailtest", "passkey/passkeytest", "rig", "saml/samltest", "upstream/upstreamtest", "wire/transcript"}
+	testOnly = []string{"db/dbtest", "dns/dnstest", "e2e", "emulator", "mail/mailtest", "passkey/passkeytest", "rig", "saml/samltest", "upstream/upstreamtest", "wire/transcript"}
 
 	// tools are programs for building and testing.
 	tools = []string{"scripts/testsum"}

@@ -1,14 +1,10 @@
 package e2e
 
 import (
-	"bufio"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -16,12 +12,10 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"sallyport/internal/db/dbtest"
+	"sallyport/internal/emulator"
 	"sallyport/internal/upstream"
 	"sallyport/internal/upstream/upstreamtest"
 )
-
-// emulatorsVariable names a directory of modules with other people's providers in.
-const emulatorsVariable = "SALLYPORT_TEST_EMULATORS"
 
 // social is the application that people come to by providers.
 const social = "00000000-0000-4000-8000-0000000000f0"
@@ -35,46 +29,14 @@ type guests struct {
 }
 
 // emulators starts other people's providers, whose applications come back to us.
-func emulators(t *testing.T, base string) map[string]string {
+func emulators(t *testing.T, base string) (places map[string]string) {
 	t.Helper()
-	node, modules := os.Getenv(nodeVariable), os.Getenv(emulatorsVariable)
-	if node == "" || modules == "" {
-		why := "set " + nodeVariable + " and " + emulatorsVariable + ", or run scripts/test, to test against other people's providers"
-		if os.Getenv("CI") != "" {
-			t.Fatal(why)
-		}
-		fmt.Fprintf(os.Stderr, "%s: SKIPPED: %s\n", t.Name(), why)
-		t.Skip(why)
-	}
-	args := []string{"../upstream/testdata/emulators.mjs", modules}
+	var callbacks []string
 	for _, key := range []string{"google", "github", "authkit", "oidc"} {
-		args = append(args, base+"/oauth/"+key+"/callback")
+		callbacks = append(callbacks, base+"/oauth/"+key+"/callback")
 	}
-	cmd := exec.CommandContext(t.Context(), node, args...)
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		in.Close()
-		cmd.Wait()
-	})
-	places := map[string]string{}
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		if json.Unmarshal(lines.Bytes(), &places) == nil {
-			return places
-		}
-	}
-	t.Fatal("the emulators did not start")
-	return nil
+	emulator.Start(t, &places, "../upstream/testdata/emulators.mjs", callbacks...)
+	return places
 }
 
 // newGuests serves a site, on SQLite as the engines are tried elsewhere, whose application offers the given upstreams, one line

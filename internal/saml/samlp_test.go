@@ -1,45 +1,29 @@
 package saml_test
 
 import (
-	"bufio"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
-	"fmt"
 	"html"
 	"io"
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"sallyport/internal/emulator"
 	"sallyport/internal/saml"
 )
 
-// Environment that scripts/test sets.
-const (
-	nodeVariable      = "SALLYPORT_TEST_NODE"
-	emulatorsVariable = "SALLYPORT_TEST_EMULATORS" // a node_modules with samlp in it
-)
-
 // startSAMLP runs samlp, which has an XML stack of its own (xml-crypto, xmldom,
-// xml-encryption). Without it the test says so, and fails where it is to be there.
+// xml-encryption).
 func startSAMLP(t *testing.T) string {
 	t.Helper()
-	node, modules := os.Getenv(nodeVariable), os.Getenv(emulatorsVariable)
-	if node == "" || modules == "" {
-		why := "set " + nodeVariable + " and " + emulatorsVariable + ", or run scripts/test, to test against another identity provider"
-		if os.Getenv("CI") != "" {
-			t.Fatal(why)
-		}
-		fmt.Fprintf(os.Stderr, "%s: SKIPPED: %s\n", t.Name(), why)
-		t.Skip(why)
-	}
+	emulator.Needed(t)
 	theirs, err := saml.NewKeyPair("samlp", time.Now())
 	if err != nil {
 		t.Fatal(err)
@@ -67,31 +51,8 @@ func startSAMLP(t *testing.T) string {
 	if err := os.WriteFile(file, settings, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), node, "--no-deprecation", "testdata/samlp.mjs", modules, file)
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		in.Close()
-		cmd.Wait()
-	})
-	line, err := bufio.NewReader(out).ReadBytes('\n')
 	var place struct{ URL string }
-	if err == nil {
-		err = json.Unmarshal(line, &place)
-	}
-	if err != nil {
-		t.Fatalf("samlp: %v", err)
-	}
+	emulator.Start(t, &place, "testdata/samlp.mjs", file)
 	return place.URL
 }
 

@@ -1,74 +1,31 @@
 package upstream_test
 
 import (
-	"bufio"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"html"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
-	"os"
-	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"sallyport/internal/emulator"
 	"sallyport/internal/openid"
 	"sallyport/internal/upstream"
-)
-
-// Environment that scripts/test sets.
-const (
-	nodeVariable      = "SALLYPORT_TEST_NODE"
-	emulatorsVariable = "SALLYPORT_TEST_EMULATORS" // a node_modules with emulate, workos and oidc-provider in it
 )
 
 // back is the redirect URI that the emulators know; nothing listens there.
 const back = "http://localhost:9/callback"
 
-// startEmulators runs other people's providers. Without them the tests say so,
-// and fail where they are to be there.
-func startEmulators(t *testing.T) map[string]string {
+// startEmulators runs other people's providers.
+func startEmulators(t *testing.T) (places map[string]string) {
 	t.Helper()
-	node, modules := os.Getenv(nodeVariable), os.Getenv(emulatorsVariable)
-	if node == "" || modules == "" {
-		why := "set " + nodeVariable + " and " + emulatorsVariable + ", or run scripts/test, to test against other people's providers"
-		if os.Getenv("CI") != "" {
-			t.Fatal(why)
-		}
-		fmt.Fprintf(os.Stderr, "%s: SKIPPED: %s\n", t.Name(), why)
-		t.Skip(why)
-	}
-	cmd := exec.CommandContext(t.Context(), node, "testdata/emulators.mjs", modules)
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		in.Close()
-		cmd.Wait()
-	})
-	places := map[string]string{}
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		if json.Unmarshal(lines.Bytes(), &places) == nil {
-			return places
-		}
-	}
-	t.Fatal("the emulators did not start")
-	return nil
+	emulator.Start(t, &places, "testdata/emulators.mjs")
+	return places
 }
 
 var (

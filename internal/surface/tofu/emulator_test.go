@@ -1,66 +1,25 @@
 package tofu_test
 
 import (
-	"bufio"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
 	"sallyport/internal/db/dbtest"
+	"sallyport/internal/emulator"
 	"sallyport/internal/rig"
 	"sallyport/internal/secret"
 )
 
-// What scripts/test sets.
-const (
-	nodeVariable      = "SALLYPORT_TEST_NODE"
-	emulatorsVariable = "SALLYPORT_TEST_EMULATORS" // a node_modules with workos in it
-)
-
-// startWorkOS runs WorkOS' own emulator. Without it the test says so, and fails
-// where it is to be there.
+// startWorkOS runs WorkOS' own emulator.
 func startWorkOS(t *testing.T) (base, key string) {
 	t.Helper()
-	node, modules := os.Getenv(nodeVariable), os.Getenv(emulatorsVariable)
-	if node == "" || modules == "" {
-		why := "set " + nodeVariable + " and " + emulatorsVariable + ", or run scripts/test, to test against the emulator of WorkOS"
-		if os.Getenv("CI") != "" {
-			t.Fatal(why)
-		}
-		fmt.Fprintf(os.Stderr, "%s: SKIPPED: %s\n", t.Name(), why)
-		t.Skip(why)
-	}
-	cmd := exec.CommandContext(t.Context(), node, "testdata/workos.mjs", modules)
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		in.Close()
-		cmd.Wait()
-	})
 	var at struct{ URL, APIKey string }
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		if json.Unmarshal(lines.Bytes(), &at) == nil {
-			return at.URL, at.APIKey
-		}
-	}
-	t.Fatal("the emulator did not start")
-	return "", ""
+	emulator.Start(t, &at, "testdata/workos.mjs")
+	return at.URL, at.APIKey
 }
 
 // TestCallbackWithTheEmulatorOfWorkOS is the three cases of the callback and the
