@@ -90,6 +90,8 @@ var loginErrors = map[fault.Code]string{
 	fault.EnrolmentSuspended:  "account_suspended",
 	fault.FactorSetupRequired: "2fa_required",
 	fault.InviteRequired:      "invite_required",
+	fault.SSORequired:         "sso_required",
+	fault.MFARequired:         "2fa_required",
 }
 
 // upstreamProblem is why a sign-in at an upstream failed: the contract's value

@@ -2,6 +2,7 @@ package keymaster_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"sallyport/internal/db"
 	"sallyport/internal/db/dbtest"
 	"sallyport/internal/fault"
+	"sallyport/internal/org"
 	"sallyport/internal/rig"
 	"sallyport/internal/surface/keymaster"
 	"sallyport/internal/totp"
@@ -59,6 +61,12 @@ func stage(t *testing.T, d *db.DB) transcript.Stage {
 	tom := r.User("tom@example.com", "Tom Totp", password, demo, strict)
 	r.Write(func(ctx context.Context, tx *db.Tx) error {
 		return totp.Import(ctx, tx, r.Key, tom.ID, totpSecret, r.Now())
+	})
+	ann := r.User("ann@acme.com", "Ann Acme", password, demo)
+	acme := r.Org("acme", "acme.com")
+	r.Write(func(ctx context.Context, tx *db.Tx) error {
+		_, _, err := org.Join(ctx, tx, acme.ID, ann.ID, org.Member, r.Now())
+		return errors.Join(err, org.SetPolicy(ctx, tx, acme.ID, org.SignInSSO, true, r.Now()))
 	})
 
 	s := transcript.Stage{

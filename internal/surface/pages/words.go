@@ -182,6 +182,7 @@ var problemFaults = map[string]fault.Code{
 	"pending_approval":   fault.EnrolmentPending,
 	"account_suspended":  fault.EnrolmentSuspended,
 	"2fa_required":       fault.FactorSetupRequired,
+	"sso_required":       fault.SSORequired,
 }
 
 // problemWords says what an error parameter means. Of one that nobody knows it
