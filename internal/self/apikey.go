@@ -67,6 +67,19 @@ func (c *Core) ByAPIKey(ctx context.Context, in KeyIn) (Caller, error) {
 	}, nil
 }
 
+// ActsIn judges that a person may act in a client: EnrolmentSuspended if they, their
+// place there or the client is not active. Who shows a token of another application is
+// asked this; that it is theirs says nothing of this client.
+func (c *Core) ActsIn(ctx context.Context, u identity.UserID, id client.ID) error {
+	return c.DB.Read(ctx, func(ctx context.Context, tx *db.Tx) error {
+		may, err := mayAct(ctx, tx, u, id)
+		if err == nil && !may {
+			err = fault.New(fault.EnrolmentSuspended)
+		}
+		return err
+	})
+}
+
 // APIKeyIn makes an API key. Lifetime 0 lasts. Grantable is every scope that a key
 // may have; no Scopes are those that read. Org pins the key to an organization of the
 // caller's.

@@ -32,12 +32,14 @@ func (a *API) open() wire.CORS {
 }
 
 // tokenResponse is RFC 6749 §5.1, with the ID token of OpenID Connect Core
-// §3.1.3.3 and the type of RFC 8693 §2.2.1.
+// §3.1.3.3 and the type of RFC 8693 §2.2.1. ExpiresAt is said below a prefix, where
+// clients of another make of provider read it (contract snooplytics §13).
 type tokenResponse struct {
 	AccessToken string `json:"access_token"`
 	IssuedType  string `json:"issued_token_type,omitempty"`
 	TokenType   string `json:"token_type"`
 	ExpiresIn   int64  `json:"expires_in,omitempty"`
+	ExpiresAt   int64  `json:"expires_at,omitempty"`
 	Refresh     string `json:"refresh_token,omitempty"`
 	IDToken     string `json:"id_token,omitempty"`
 	Scope       string `json:"scope,omitempty"`
@@ -92,6 +94,9 @@ func (a *API) tokens(issuer string, i oauth.Issued) (tokenResponse, error) {
 	}
 	out := tokenResponse{
 		AccessToken: access, IssuedType: i.TokenType, TokenType: "Bearer", ExpiresIn: int64(life.Seconds()), Refresh: i.Refresh, Scope: strings.Join(i.Scope, " "),
+	}
+	if a.Prefix != "" {
+		out.ExpiresAt = a.Now().Add(life).Unix()
 	}
 	if i.Binding.JKT != "" {
 		out.TokenType = "DPoP"

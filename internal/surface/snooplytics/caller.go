@@ -70,7 +70,7 @@ func (a *API) shown(w http.ResponseWriter, r *http.Request, c *call) (*caller, e
 	case len(keys) > 0:
 		return a.byKey(r, c, strings.Join(keys, ","))
 	case len(given) > 0:
-		return a.byToken(w, r, given)
+		return a.byToken(w, r, c, given)
 	}
 	return nil, nil
 }
@@ -95,7 +95,7 @@ func (a *API) byCookie(w http.ResponseWriter, r *http.Request, c *call, cookie s
 }
 
 // byToken is who an access token of the provider's is of. A key is none.
-func (a *API) byToken(w http.ResponseWriter, r *http.Request, given []string) (*caller, error) {
+func (a *API) byToken(w http.ResponseWriter, r *http.Request, c *call, given []string) (*caller, error) {
 	scheme, raw, _ := strings.Cut(given[0], " ")
 	raw = strings.TrimSpace(raw)
 	if raw == "" && (given[0] == "" || strings.EqualFold(scheme, "Bearer")) {
@@ -116,6 +116,9 @@ func (a *API) byToken(w http.ResponseWriter, r *http.Request, given []string) (*
 	}
 	if live.User.ID == "" {
 		return nil, void(nil) // a client's own: these routes are people's
+	}
+	if err := a.Self.ActsIn(r.Context(), live.User.ID, c.client); err != nil {
+		return nil, err
 	}
 	o := wire.OriginOf(r.Context())
 	s := session.Session{UserID: live.User.ID, AMR: live.Grant.AMR, Upstream: live.Grant.Upstream, AuthenticatedAt: live.Grant.AuthenticatedAt}

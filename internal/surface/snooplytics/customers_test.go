@@ -124,6 +124,19 @@ func (c *customers) hooks() map[string]func(*testing.T, map[string]string) {
 				return org.SetRole(ctx, tx, c.acme.ID, identity.UserID(vars["ann"]), org.Owner, c.Now())
 			})
 		},
+		"third-loses-scopes": func(_ *testing.T, vars map[string]string) {
+			c.Write(func(ctx context.Context, tx *db.Tx) error {
+				cl, err := client.ByID(ctx, tx, client.ID(vars["third"]))
+				if err != nil {
+					return err
+				}
+				cl.Policy.OAuth.Scopes = nil
+				return client.Update(ctx, tx, cl, c.Now())
+			})
+		},
+		"ada-waits": func(_ *testing.T, vars map[string]string) {
+			c.Enrol(identity.User{ID: identity.UserID(vars["ada"])}, c.app, client.Suspended, "user")
+		},
 		"suspend-ann": func(_ *testing.T, vars map[string]string) {
 			c.Write(func(ctx context.Context, tx *db.Tx) error {
 				return identity.SetStatus(ctx, tx, identity.UserID(vars["ann"]), identity.Suspended, c.Now())

@@ -50,14 +50,16 @@ func stage(t *testing.T, d *db.DB) transcript.Stage {
 	snoop := r.Client("Snooplytics", func(c *client.Client) { policy(&c.Policy) })
 	api := newAPI(t, r, snooplytics.Settings{Client: snoop.ID, AppURL: origin})
 	r.Mount(api.Routes(), api.MethodNotAllowed)
+	r.Mount(provider(r).Routes(), nil)
 	r.NotFound(api.NotFound)
+	other := third(r)
 	ada := r.User("ada@example.com", "Ada Lovelace", password, snoop)
 	c := newCustomers(r, snoop)
 	hooks := c.hooks()
 	maps.Copy(hooks, visitors(r, snoop))
 	return transcript.Stage{
 		Host:  r,
-		Vars:  map[string]string{"ada": string(ada.ID), "snoop": string(snoop.ID), "acme": string(c.acme.ID), "beta": string(c.beta.ID), "bob": string(c.bob.ID), "acme_issuer": c.Connection(c.acme).Issuer},
+		Vars:  map[string]string{"ada": string(ada.ID), "snoop": string(snoop.ID), "third": string(other.ID), "acme": string(c.acme.ID), "beta": string(c.beta.ID), "bob": string(c.bob.ID), "acme_issuer": c.Connection(c.acme).Issuer},
 		Hooks: hooks,
 	}
 }
