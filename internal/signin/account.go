@@ -1,8 +1,10 @@
 package signin
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"strings"
 
 	"sallyport/internal/audit"
 	"sallyport/internal/client"
@@ -23,6 +25,12 @@ func (c *Core) ownAccount(ctx context.Context, tx *db.Tx, cl client.Client, u id
 	s, made, err := org.Own(ctx, tx, u.ID, cl.Tenant.ID, c.Now())
 	if err != nil || !made {
 		return err
+	}
+	if v.Manner.OwnOrg != "" {
+		s.Org.Name = strings.Replace(v.Manner.OwnOrg, "{name}", cmp.Or(u.DisplayName, u.Email), 1)
+		if err := org.Update(ctx, tx, s.Org, c.Now()); err != nil {
+			return err
+		}
 	}
 	return audit.Record(ctx, tx, c.Now(), v.event(audit.OrgCreated, u, cl, map[string]any{"org": string(s.OrgID), "own": true}))
 }

@@ -104,11 +104,14 @@ type Visitor struct {
 
 // Manner is what a surface has otherwise than others in every way in; the zero value
 // is none of it. With a Session of its own life a sign-in gives a cookie and no refresh
-// tokens. AsksForCodes says that people there ask for a mailed code themselves.
+// tokens. AsksForCodes says that people there ask for a mailed code themselves. OwnOrg
+// is what an organization is called that somebody gets of their own, with their name
+// in the place of {name}.
 type Manner struct {
 	Session      time.Duration
 	Challenge    time.Duration // how long the second factor may take
 	AsksForCodes bool
+	OwnOrg       string
 }
 
 // SignedIn is a completed sign-in. Refresh is the refresh token; Session is

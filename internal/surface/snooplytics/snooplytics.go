@@ -112,7 +112,7 @@ func visitor(r *http.Request) signin.Visitor {
 	o := wire.OriginOf(r.Context())
 	return signin.Visitor{
 		IP: o.IP, UserAgent: o.UserAgent, RequestID: o.RequestID, Base: base(r.Context()),
-		Manner: signin.Manner{Session: sessionLife, Challenge: challengeLife, AsksForCodes: true},
+		Manner: signin.Manner{Session: sessionLife, Challenge: challengeLife, AsksForCodes: true, OwnOrg: "{name}'s organization"},
 	}
 }
 
