@@ -1,6 +1,8 @@
 package saml_test
 
 import (
+	"strconv"
+
 	"github.com/beevik/etree"
 
 	"sallyport/internal/saml"
@@ -126,8 +128,10 @@ func judgements() []attack {
 		{name: "another message", source: "SAML Bindings §3.5.4", tree: func(r *etree.Element) { r.Tag = "LogoutResponse" }, want: saml.WrongMessage},
 		{name: "a message of another namespace", source: "SAML Bindings §3.5.4", tree: set("", "xmlns:samlp", "urn:evil"), want: saml.WrongMessage},
 		{name: "with more than anybody has", source: "CWE-770", tree: func(r *etree.Element) {
-			a := r.FindElement(".//Attribute")
-			for range 6000 {
+			s := r.FindElement(".//AttributeStatement")
+			for n := range 300 {
+				a := s.CreateElement("saml:Attribute")
+				a.CreateAttr("Name", "a"+strconv.Itoa(n))
 				a.CreateElement("saml:AttributeValue").SetText("x")
 			}
 		}, want: saml.TooLarge},

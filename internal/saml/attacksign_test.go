@@ -15,11 +15,11 @@ import (
 	"sallyport/internal/saml/samltest"
 )
 
-// bomb is a kilobyte in which eight megabytes are.
+// bomb is a kilobyte in which two megabytes are.
 func bomb() string {
 	var packed bytes.Buffer
 	w, _ := flate.NewWriter(&packed, flate.BestCompression)
-	for range 8 {
+	for range 2 {
 		w.Write(make([]byte, 1<<20))
 	}
 	w.Close()

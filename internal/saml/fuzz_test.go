@@ -16,7 +16,7 @@ import (
 // still says what the provider signed, of whom it said it.
 func TestNoMutationNamesSomebodyElse(t *testing.T) {
 	t.Parallel()
-	const each = 150
+	const each = 100
 	for _, b := range []samltest.Behaviour{{}, assertionSigned, responseSigned} {
 		g := goodAnswer(t, b)
 		p, out := g.peer, g.out

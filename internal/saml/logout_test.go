@@ -179,7 +179,7 @@ func TestDeflateBomb(t *testing.T) {
 	t.Parallel()
 	i := idp()
 	p := i.Peer()
-	at, err := url.Parse(i.Forged(us, []byte(strings.Repeat(" ", 8<<20)+"<x/>")))
+	at, err := url.Parse(i.Forged(us, []byte(strings.Repeat(" ", 2<<20)+"<x/>")))
 	if err != nil {
 		t.Fatal(err)
 	}
