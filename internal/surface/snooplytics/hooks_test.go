@@ -3,6 +3,7 @@ package snooplytics_test
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"sallyport/internal/client"
@@ -52,6 +53,10 @@ func visitors(r *rig.Rig, snoop client.Client) map[string]func(*testing.T, map[s
 	}
 	return map[string]func(*testing.T, map[string]string){
 		"google-ada": choose("1", false), "google-new": choose("2", false), "google-unverified": choose("3", false), "google-deny": choose("1", true),
+		"google-post": func(t *testing.T, vars map[string]string) {
+			choose("1", false)(t, vars)
+			_, vars["form"], _ = strings.Cut(vars["back"], "?")
+		},
 		"make-passkey": answer(device.Create), "use-passkey": answer(device.Get),
 		"make-other": answer(stranger.Create), "use-stranger": answer(stranger.Get),
 		"button": func(*testing.T, map[string]string) {
