@@ -44,6 +44,15 @@ func newBrowser(t *testing.T) browser {
 	return browser{t, ctx}
 }
 
+// another is the same program with somebody else in front of it: it has none of the
+// cookies.
+func (b browser) another() browser {
+	b.t.Helper()
+	ctx, cancel := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
+	b.t.Cleanup(cancel)
+	return browser{b.t, ctx}
+}
+
 // open goes to an address.
 func (b browser) open(at string) {
 	b.t.Helper()

@@ -37,6 +37,7 @@ const (
 type options struct {
 	log  string // the log's level; info
 	mail string // the mail setting; a sink of the site
+	host string // what it is called by; 127.0.0.1
 	// config is what stands in the configuration besides.
 	config string
 }
@@ -58,6 +59,9 @@ func newSite(t testing.TB, database string, o options) *site {
 	s := &site{t: t, dir: t.TempDir()}
 	address := freeAddress(t)
 	s.base = "http://" + address
+	if o.host != "" {
+		s.base = strings.Replace(s.base, "127.0.0.1", o.host, 1)
+	}
 	metrics := freeAddress(t)
 	s.status = "http://" + metrics
 	if o.mail == "" {

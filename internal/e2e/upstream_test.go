@@ -1,10 +1,14 @@
 package e2e
 
 import (
+	"bufio"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -12,10 +16,12 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"sallyport/internal/db/dbtest"
-	"sallyport/internal/emulator"
 	"sallyport/internal/upstream"
 	"sallyport/internal/upstream/upstreamtest"
 )
+
+// emulatorsVariable names a directory of modules with other people's providers in.
+const emulatorsVariable = "SALLYPORT_TEST_EMULATORS"
 
 // social is the application that people come to by providers.
 const social = "00000000-0000-4000-8000-0000000000f0"
@@ -29,14 +35,53 @@ type guests struct {
 }
 
 // emulators starts other people's providers, whose applications come back to us.
-func emulators(t *testing.T, base string) (places map[string]string) {
+func emulators(t *testing.T, base string) map[string]string {
 	t.Helper()
-	var callbacks []string
+	args := []string{"../upstream/testdata/emulators.mjs", base + "/api/auth/sso/callback"}
 	for _, key := range []string{"google", "github", "authkit", "oidc"} {
-		callbacks = append(callbacks, base+"/oauth/"+key+"/callback")
+		args = append(args, base+"/oauth/"+key+"/callback")
 	}
-	emulator.Start(t, &places, "../upstream/testdata/emulators.mjs", callbacks...)
+	places := map[string]string{}
+	module(t, &places, args...)
 	return places
+}
+
+// module starts a program of other people's modules, and reads the first line of
+// JSON that it prints. Without them the test is skipped, unless they must be there.
+func module(t *testing.T, into any, args ...string) {
+	t.Helper()
+	node, modules := os.Getenv(nodeVariable), os.Getenv(emulatorsVariable)
+	if node == "" || modules == "" {
+		why := "set " + nodeVariable + " and " + emulatorsVariable + ", or run scripts/test, to test against other people's providers"
+		if os.Getenv("CI") != "" {
+			t.Fatal(why)
+		}
+		fmt.Fprintf(os.Stderr, "%s: SKIPPED: %s\n", t.Name(), why)
+		t.Skip(why)
+	}
+	cmd := exec.CommandContext(t.Context(), node, append([]string{"--no-deprecation", args[0], modules}, args[1:]...)...)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Close()
+		cmd.Wait()
+	})
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if json.Unmarshal(lines.Bytes(), into) == nil {
+			return
+		}
+	}
+	t.Fatalf("%s did not start", args[0])
 }
 
 // newGuests serves a site, on SQLite as the engines are tried elsewhere, whose application offers the given upstreams, one line
