@@ -1,8 +1,8 @@
 // Package pages serves what a person sees: sign-in, sign-up, invitation,
 // recovery and account pages, rendered here and working without JavaScript
-// (contract keymaster §4). There are two scripts: one hands over a second-factor
-// challenge that a redirect put behind the "#", where only a script can see it, and
-// one asks the browser for a passkey, which nothing else can.
+// (contract keymaster §4). There are three scripts: one hands over a second-factor
+// challenge that a redirect put behind the "#", where only a script can see it,
+// one asks the browser for a passkey, which nothing else can, and one copies a value.
 //
 //	/login ── live session ──────────────────────────────┐
 //	   │                                                 ▼
