@@ -23,10 +23,12 @@ type Org struct {
 }
 
 // OrgDomain is a domain that an organization claims. One that the file says is
-// verified is taken at its word.
+// verified is taken at its word. Client is the application that a host of that name
+// is for, where a surface asks; what is left out stays as it is.
 type OrgDomain struct {
 	Name     string `yaml:"name"`
 	Verified bool   `yaml:"verified,omitempty"`
+	Client   string `yaml:"client,omitempty"`
 }
 
 // OrgPolicy is what an organization asks of its members. What is left out stays as it
@@ -98,6 +100,18 @@ func (c *checker) org(path string, o *Org, verified map[string]string) {
 			c.unique(p, name, names)
 			if d.Verified {
 				c.unique(p, name, verified)
+			}
+		}
+	}
+}
+
+// domainClients refuses the clients of domains that the file does not have: clients
+// are known after the organizations, to which they may belong.
+func (c *checker) domainClients() {
+	for i := range c.file.Orgs {
+		for j, d := range c.file.Orgs[i].Domains {
+			if d.Client != "" && c.clients[d.Client] == nil {
+				c.wrong(yaml.Index(yaml.Index("orgs", i)+".domains", j)+".client", "no client in this file has the key %q", d.Client)
 			}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/db"
 	"sallyport/internal/org"
+	"sallyport/internal/sso"
 	"sallyport/internal/yaml"
 )
 
@@ -171,11 +172,11 @@ func (x *orgDiff) domains() {
 			}
 			x.o.Domains[f.Name] = true
 		}
-		if exists && !verifies {
-			continue
+		if !exists || verifies {
+			x.c.Fields = append(x.c.Fields, Field{"domains." + f.Name, domainText(exists, was), claimText(f.Verified)})
+			x.steps = append(x.steps, func(ctx context.Context, tx *db.Tx) error { return x.claim(ctx, tx, f.Name, exists, verifies) })
 		}
-		x.c.Fields = append(x.c.Fields, Field{"domains." + f.Name, domainText(exists, was), claimText(f.Verified)})
-		x.steps = append(x.steps, func(ctx context.Context, tx *db.Tx) error { return x.claim(ctx, tx, f.Name, exists, verifies) })
+		x.answers(f, was)
 	}
 	x.o.Domains = maps.Clone(x.o.Domains)
 	for _, name := range inOrder(x.o.Domains) {
@@ -194,6 +195,26 @@ func (x *orgDiff) domains() {
 			})
 		}
 	}
+}
+
+// answers names the client that a domain is for.
+func (x *orgDiff) answers(f OrgDomain, was org.Domain) {
+	id := x.clients[f.Client].ID
+	if f.Client == "" || was.Client == id {
+		return
+	}
+	before := ""
+	if was.Client != "" {
+		before = x.clientKey(sso.RoleRule{Client: was.Client})
+	}
+	field := "domains." + f.Name + ".client"
+	x.c.Fields = append(x.c.Fields, Field{field, before, f.Client})
+	x.steps = append(x.steps, func(ctx context.Context, tx *db.Tx) error {
+		if err := org.SetDomainClient(ctx, tx, x.next.ID, f.Name, id); err != nil {
+			return err
+		}
+		return x.say(ctx, tx, audit.OrgUpdated, map[string]any{"fields": []string{field}})
+	})
 }
 
 func domainText(exists bool, d org.Domain) string {

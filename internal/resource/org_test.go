@@ -201,3 +201,42 @@ func TestInvitationToAnOrgThatIsShown(t *testing.T) {
 		})
 	})
 }
+
+// A host of a domain is for the client that the file names, until it names another.
+func TestDomainsAreForAClient(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		s := newStage(t, d)
+		file := func(rest string) string {
+			return "clients: [{key: one, name: One}, {key: two, name: Two}]\norgs: [{slug: acme, name: Acme, domains: [{name: auth.acme.com, verified: true" + rest + "}]}]\n"
+		}
+		for _, step := range []struct{ rest, want string }{{"", ""}, {", client: one", "one"}, {"", "one"}, {", client: two", "two"}} {
+			s.apply(file(step.rest), Options{})
+			if left := s.plan(file(step.rest), false); len(left) != 0 {
+				t.Errorf("%q: does not settle: %v", step.rest, left)
+			}
+			var got client.ID
+			s.read(func(ctx context.Context, tx *db.Tx) (err error) {
+				if got, err = org.ClientOf(ctx, tx, "auth.acme.com"); errors.Is(err, db.ErrNotFound) {
+					err = nil
+				}
+				return err
+			})
+			if want := s.clientID(step.want); got != want {
+				t.Errorf("%q: for %q, want %q", step.rest, got, want)
+			}
+		}
+		if text := s.pull(); !strings.Contains(text, "client: two") {
+			t.Errorf("not in what was pulled:\n%s", text)
+		}
+		s.refused(file(", client: three"), false, `resources.yaml:2: orgs[0].domains[0].client: no client in this file has the key "three"`)
+	})
+}
+
+// clientID is the id of a client, "" for none.
+func (s *stage) clientID(key string) client.ID {
+	if key == "" {
+		return ""
+	}
+	return s.client(key).ID
+}

@@ -85,6 +85,7 @@ func (c *checker) all() {
 		c.client(yaml.Index("clients", i), &c.file.Clients[i], ids)
 	}
 	c.ssoRoles()
+	c.domainClients()
 	c.surfaces()
 	emails := map[string]string{}
 	for i := range c.file.Users {

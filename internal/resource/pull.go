@@ -174,7 +174,11 @@ func (p *puller) org(o storedOrg) Org {
 	}
 	out.Policy.BreakGlass = onOrUnsaidOff(o.BreakGlass)
 	for _, name := range inOrder(o.domains) {
-		out.Domains = append(out.Domains, OrgDomain{Name: name, Verified: !o.domains[name].VerifiedAt.IsZero()})
+		d := OrgDomain{Name: name, Verified: !o.domains[name].VerifiedAt.IsZero()}
+		if cl := p.s.byID[o.domains[name].Client]; cl.Source == client.Operator {
+			d.Client = fileKey(cl)
+		}
+		out.Domains = append(out.Domains, d)
 	}
 	return out
 }

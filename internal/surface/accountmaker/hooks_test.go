@@ -56,8 +56,6 @@ func hooks(r *rig.Rig, fake *upstreamtest.Fake) map[string]func(*testing.T, map[
 				return identity.SetStatus(ctx, tx, identity.UserID(id(t, "uid", vars["bob"])), identity.Suspended, r.Now())
 			})
 		},
-		// An account shows that auth.acme.example is its own, which the client other
-		// answers on.
 	}
 }
 
