@@ -45,11 +45,6 @@ func DomainOf(ctx context.Context, tx *db.Tx, id ID, name string) (Domain, error
 	return db.One(ctx, tx, scanDomain, `SELECT `+domainColumns+` FROM org_domains WHERE org_id = $1 AND name = $2`, id, name)
 }
 
-// DomainByID returns a claim, or db.ErrNotFound.
-func DomainByID(ctx context.Context, tx *db.Tx, id string) (Domain, error) {
-	return db.One(ctx, tx, scanDomain, `SELECT `+domainColumns+` FROM org_domains WHERE id = $1`, id)
-}
-
 // Domains returns the claims of an organization by name.
 func Domains(ctx context.Context, tx *db.Tx, id ID) ([]Domain, error) {
 	return db.All(ctx, tx, scanDomain, `SELECT `+domainColumns+` FROM org_domains WHERE org_id = $1 ORDER BY name`, id)
