@@ -184,6 +184,30 @@ func TestDevSignsInWithEveryProvider(t *testing.T) {
 	}
 }
 
+// TestDevSignsInACustomersPeople types the address of somebody whose organization has
+// a provider of its own, and opens the set-up of the organization that has none yet;
+// nothing of that needs a network.
+func TestDevSignsInACustomersPeople(t *testing.T) {
+	t.Parallel()
+	s, play := play(t, t.TempDir(), false)
+	start(t, s)
+	for _, p := range people(t, play) {
+		p.open(play.SignIn + "&prompt=login")
+		p.do(chromedp.SetValue(chromedp.CSS("#email"), "ann@acme.example"))
+		p.press(`form[action$="/login/email"] button`)
+		p.sees("not the real Acme Corporation", "ann@acme.example", "gina@globex.example")
+		p.as("5501", "")
+		p.signedIn()
+		p.open(play.SignIn + "&prompt=login")
+		p.do(chromedp.SetValue(chromedp.CSS("#email"), "bob@acme.example"))
+		p.press(`form[action$="/login/email"] button`)
+		p.as("5503", "") // whom Acme's provider knows, and may not speak for
+		p.sees("an e-mail address that is not one of its own")
+		p.open(play.SetUp)
+		p.sees("Single sign-on for Globex", "Which identity provider do you use?")
+	}
+}
+
 // TestDevRecoversFromEveryTrouble has a provider refuse, be late, broken and
 // silent, and vouch for nothing; each time the person is told and the next
 // attempt works.

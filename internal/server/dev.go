@@ -19,6 +19,10 @@ import (
 
 	"sallyport/internal/client"
 	"sallyport/internal/config"
+	"sallyport/internal/db"
+	"sallyport/internal/enterprise"
+	"sallyport/internal/fault"
+	"sallyport/internal/org"
 	"sallyport/internal/resource"
 	"sallyport/internal/secret"
 	"sallyport/internal/surface/dev"
@@ -59,6 +63,7 @@ type Playground struct {
 	URL      string       `json:"url"`
 	SignIn   string       `json:"sign_in"`
 	Inbox    string       `json:"inbox"`
+	SetUp    string       `json:"set_up"`
 	Client   string       `json:"client_id"`
 	Console  string       `json:"console_client_id"`
 	Users    []PlayUser   `json:"users"`
@@ -138,7 +143,30 @@ func Dev(ctx context.Context, o DevOptions) (_ *Server, _ Playground, err error)
 	if err := s.furnish(ctx); err != nil {
 		return nil, Playground{}, errors.Join(fmt.Errorf("cannot make the demo clients and users: %w", err), s.Close())
 	}
-	return s, newPlayground(c.PublicURL), nil
+	p := newPlayground(c.PublicURL)
+	if p.SetUp, err = s.setUpLink(ctx); err != nil {
+		return nil, Playground{}, errors.Join(fmt.Errorf("cannot make the set-up link: %w", err), s.Close())
+	}
+	return s, p, nil
+}
+
+// setUpLink makes the link by which the IT administrator of the customer that has no
+// provider yet sets one up. The one of the last run ends. Who begins too often in an
+// hour gets none.
+func (s *Server) setUpLink(ctx context.Context) (string, error) {
+	var o org.Org
+	err := s.db.Read(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+		o, err = org.BySlug(ctx, tx, "globex")
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	l, err := s.newCores().enterprise.MakeSetupLink(ctx, enterprise.Actor{Operator: "dev", Base: s.cfg.PublicURL}, o.ID, enterprise.SetupIn{})
+	if fault.Is(err, fault.RateLimited) {
+		err = nil
+	}
+	return l.URL, err
 }
 
 // furnish applies dev.yaml. What people changed since the first run, passwords
@@ -260,6 +288,11 @@ func (p Playground) Text() string {
 	}
 	fmt.Fprintf(&b, "\n  Sign-in page  %s\n", p.SignIn)
 	fmt.Fprintf(&b, "  Mail inbox    %s\n", p.Inbox)
+	if p.SetUp != "" {
+		fmt.Fprintf(&b, "  Set-up page   %s\n                for a customer's IT administrator; their provider is %s%s/%s, with the client %s and its secret sk_fake_secret_of_sallyport\n",
+			p.SetUp, p.URL, dev.ProviderPath, dev.Corporate.Key, devAtProvider)
+	}
+	b.WriteString("  Customers     type ann@acme.example on the sign-in page: Acme signs its own people in\n")
 	b.WriteString("  Providers     fakes of Google, GitHub and others stand on the sign-in page: pick who you are there\n")
 	for _, c := range p.Commands {
 		fmt.Fprintf(&b, "\n# %s\n%s\n", c.About, c.Shell)

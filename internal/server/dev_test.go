@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -137,12 +138,14 @@ func TestDevSaysWhatIsInTheWay(t *testing.T) {
 
 func TestDevResourcesPlanNoChangesAgain(t *testing.T) {
 	t.Parallel()
-	s, _ := newServer(t, Options{Config: testConfig(dbtest.SQLiteURL(t))})
+	c := testConfig(dbtest.SQLiteURL(t))
+	c.OutboundAllow = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+	s, _ := newServer(t, Options{Config: c})
 	defer s.Close()
 	if err := s.furnish(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	f, err := resource.Parse("dev.yaml", devResources, resource.ParseOptions{Dev: true})
+	f, err := resource.Parse("dev.yaml", devResources, resource.ParseOptions{Dev: true, Outbound: s.cfg.OutboundAllow})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,7 +40,21 @@ var Playable = []Provider{
 	{"forge", upstream.OAuth2, "Example Forge"},
 }
 
-// people are who can be picked at every fake. Jane has an account here, Tom has
+// Corporate is the provider that an organization of the playground has of its own,
+// and that the other one can be connected to.
+var Corporate = Provider{"acme", upstream.OIDC, "Acme Corporation"}
+
+// colleagues are who can be picked there: two people of the one organization, and one
+// of the other, whom the first lets not in.
+var colleagues = []upstreamtest.Person{
+	{ID: "5501", Email: "ann@acme.example", EmailVerified: true, GivenName: "Ann", FamilyName: "Acme", Username: "ann", Claims: inGroups("Everyone", "IT")},
+	{ID: "5502", Email: "bob@acme.example", EmailVerified: true, GivenName: "Bob", FamilyName: "Builder", Username: "bob", Claims: inGroups("Everyone")},
+	{ID: "5503", Email: "gina@globex.example", EmailVerified: true, GivenName: "Gina", FamilyName: "Globex", Username: "gina", Claims: inGroups("Everyone")},
+}
+
+func inGroups(names ...string) map[string]any { return map[string]any{"groups": names} }
+
+// people are who can be picked at every other fake. Jane has an account here, Tom has
 // none, and nobody vouches for the address of Una.
 var people = []upstreamtest.Person{
 	{ID: "6892396", Email: "jane@example.com", EmailVerified: true, GivenName: "Jane", FamilyName: "Doe", Username: "jane", HostedDomain: "example.com", TenantID: tenant},
@@ -81,8 +95,12 @@ type Providers struct {
 // NewProviders makes the fakes for a server at base.
 func NewProviders(base string, now func() time.Time) *Providers {
 	p := &Providers{fakes: map[string]*upstreamtest.Fake{}}
-	for _, one := range Playable {
-		f := upstreamtest.New(one.Kind, base+ProviderPath+"/"+one.Key, now, people...)
+	for _, one := range append(slices.Clone(Playable), Corporate) {
+		known := people
+		if one == Corporate {
+			known = colleagues
+		}
+		f := upstreamtest.New(one.Kind, base+ProviderPath+"/"+one.Key, now, known...)
 		f.Ask = func(w http.ResponseWriter, r *http.Request, known []upstreamtest.Person) { ask(w, r, one, f, known) }
 		p.fakes[one.Key] = f
 	}
