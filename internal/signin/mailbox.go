@@ -32,7 +32,7 @@ func (c *Core) readdress(ctx context.Context, tx *db.Tx, cl client.Client, user 
 	if err != nil {
 		return nil, err
 	}
-	if s.Demand.SSO && !s.Demand.Met(a.up.Key, false, now) {
+	if !s.Demand.Provided(a.up.Key, false) {
 		// Without the address of their organization they would owe it nothing.
 		return fault.New(fault.SSORequired, s.Demand.Slug, s.Demand.Org), nil
 	}

@@ -13,6 +13,7 @@ import (
 	"sallyport/internal/db"
 	"sallyport/internal/fault"
 	"sallyport/internal/org"
+	"sallyport/internal/session"
 	"sallyport/internal/sso"
 )
 
@@ -44,7 +45,7 @@ func (p proof) undemanded(s client.Standing, met bool, now time.Time) *fault.Err
 	switch {
 	case met, s.Factor && !p.second && d.Met(p.by(), true, now):
 		return nil
-	case d.SSO:
+	case !d.Provided(p.by(), session.TwoFactors(p.amr)):
 		return fault.New(fault.SSORequired, d.Slug, d.Org)
 	case s.Factor: // it was not asked for where it could have been given
 		return fault.New(fault.MFARequired, d.Slug, d.Org)
