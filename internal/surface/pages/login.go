@@ -236,7 +236,6 @@ func (p *Pages) postLogin(w http.ResponseWriter, r *http.Request, in *wire.Param
 		})
 	}
 	if err != nil {
-		d.SSO = ssoRequired(err)
 		p.again(w, r, pageLogin, view{client: page.Client, Data: d}, err)
 		return
 	}

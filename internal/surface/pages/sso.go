@@ -241,8 +241,8 @@ func (p *Pages) firstData(r *http.Request, t target, cl client.Client) loginData
 
 // ssoRequired is the organization that somebody has to come by; "" if that is not what
 // is wrong.
-func ssoRequired(err error) string {
-	if f, ok := wire.Fault(err); ok && f.Code == fault.SSORequired && len(f.Params) > 0 {
+func ssoRequired(f *fault.Error) string {
+	if f.Code == fault.SSORequired && len(f.Params) > 0 {
 		return f.Params[0]
 	}
 	return ""

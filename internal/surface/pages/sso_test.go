@@ -67,7 +67,7 @@ func (w town) employers() map[string]func(*testing.T, map[string]string) {
 			w.SetConnection(c)
 		},
 		"jim": func(*testing.T, map[string]string) { // has an account and a password, and works at acme
-			jim := w.User("jim@acme.example", "Jim Joiner", password, w.client("demo"))
+			jim := w.User("jim@acme.example", "Jim Joiner", password, w.client("demo"), w.client("button"))
 			w.Write(func(ctx context.Context, tx *db.Tx) error {
 				_, _, err := org.Join(ctx, tx, o.ID, jim.ID, org.Member, w.Now())
 				return err

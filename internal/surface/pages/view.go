@@ -226,6 +226,10 @@ func (p *Pages) again(w http.ResponseWriter, r *http.Request, name string, v vie
 		return
 	}
 	retryAfter(w, f)
+	if d, ok := v.Data.(loginData); ok {
+		d.SSO = ssoRequired(f)
+		v.Data = d
+	}
 	v.Title, v.Error = titles[name], cmp.Or(v.Error, words(f))
 	p.show(w, r, statusOf(f), name, v)
 }
