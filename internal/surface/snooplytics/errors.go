@@ -57,6 +57,7 @@ var kinds = map[string]kind{
 
 	"INVALID_EMAIL":                         {400, "Invalid email"},
 	"INVALID_EMAIL_OR_PASSWORD":             {401, "Invalid email or password"},
+	"EMAIL_NOT_FOUND":                       {401, "User email not found"},
 	"EMAIL_NOT_VERIFIED":                    {403, "Email not verified"},
 	"PASSWORD_TOO_SHORT":                    {400, "Password too short"},
 	"PASSWORD_TOO_LONG":                     {400, "Password too long"},
@@ -239,15 +240,25 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, own *refusal) {
 }
 
 // NotFound answers a path that the surface does not have.
-func (a *API) NotFound(w http.ResponseWriter, r *http.Request) {
-	headers(w, r)
-	a.answer(w, r, refuse("NOT_FOUND"))
-}
+func (a *API) NotFound(w http.ResponseWriter, r *http.Request) { a.astray(w, r, "NOT_FOUND") }
 
 // MethodNotAllowed answers a method that a path does not have.
 func (a *API) MethodNotAllowed(w http.ResponseWriter, r *http.Request) {
+	a.astray(w, r, "METHOD_NOT_ALLOWED")
+}
+
+// astray refuses a request that no route takes. It is counted and shared as any other
+// is: the global limit is over everything that is asked (contract §1.5).
+func (a *API) astray(w http.ResponseWriter, r *http.Request, code string) {
 	headers(w, r)
-	a.answer(w, r, refuse("METHOD_NOT_ALLOWED"))
+	_, err := a.share(w, r, a.Settings().Client)
+	if err == nil {
+		err = a.count(w, r, route{})
+	}
+	if err == nil {
+		err = refuse(code)
+	}
+	a.fail(w, r, err)
 }
 
 // Crash answers what nobody expected.
