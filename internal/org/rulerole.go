@@ -68,3 +68,10 @@ func Brings(ctx context.Context, tx *db.Tx, id ID, c client.ID) (bool, error) {
 			WHERE w.org_id = $1 AND w.role = 'owner')
 		OR NOT EXISTS (SELECT 1 FROM memberships w WHERE w.org_id = $1 AND w.role = 'owner')`, id, c)
 }
+
+// DemandsFactors reports whether an organization that a user is in demands two factors,
+// apart from one.
+func DemandsFactors(ctx context.Context, tx *db.Tx, u identity.UserID, but ID) (bool, error) {
+	return db.One(ctx, tx, db.Bool, `SELECT EXISTS (SELECT 1 FROM memberships m JOIN orgs o ON o.id = m.org_id
+		WHERE m.user_id = $1 AND o.id <> $2 AND o.sign_in = 'mfa' AND o.status NOT IN ('suspended', 'closed'))`, u, but)
+}

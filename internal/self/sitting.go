@@ -55,7 +55,7 @@ func (c *Core) Sitting(ctx context.Context, in SittingIn) (Sitting, error) {
 		return out, fault.New(fault.EnrolmentSuspended, string(out.Standing.User.Status))
 	}
 	now := c.Now()
-	if out.Session.Partial || out.Session.ExpiresAt.Sub(now) > in.Life-in.RenewAfter {
+	if out.Session.Partial || out.Session.ExpiresAt.Sub(now) > in.Life-in.RenewAfter || !out.renewable(in.Life, now) {
 		return out, nil
 	}
 	err = c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
@@ -69,4 +69,12 @@ func (c *Core) Sitting(ctx context.Context, in SittingIn) (Sitting, error) {
 		return err
 	})
 	return out, err
+}
+
+// renewable reports whether the session may live longer than it was to. One that began
+// shorter than others ends with another, at the provider that it came by; and one that
+// the person could not begin now, because their organization demands another sign-in,
+// goes on as long as it has and no longer.
+func (s Sitting) renewable(life time.Duration, now time.Time) bool {
+	return !s.Session.ExpiresAt.Before(s.Session.CreatedAt.Add(life)) && s.Standing.Demand.Met(s.Session.Upstream, session.TwoFactors(s.Session.AMR), now)
 }

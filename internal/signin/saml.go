@@ -90,6 +90,11 @@ func (c *Core) UnsolicitedSSO(ctx context.Context, in SSOUnsolicited) (SSOReturn
 				f := replayed()
 				return f, audit.Record(ctx, tx, c.Now(), in.Visitor.unbelieved(audit.UserLoginFailed, out.Client, k, f))
 			}
+			if now, err := c.taking(ctx, tx, k.org.ID); err != nil { // it may have been taken away meanwhile
+				return nil, err
+			} else if now.conn.Revision != k.conn.Revision {
+				return fault.New(fault.ConnectionChanged), nil
+			}
 			return c.arriveSSO(ctx, tx, &out.Returned, k, arrival{up: k.upstream(), terms: in.Terms, visitor: in.Visitor})
 		})
 	})

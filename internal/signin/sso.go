@@ -164,6 +164,12 @@ func (c *Core) FinishSSO(ctx context.Context, in SSOReturn) (SSOReturned, error)
 				return refused, err
 			}
 			out.Outcome, out.Handle = Outcome{}, ""
+			k, err := c.still(ctx, tx, *at.SSO) // it may have been taken away while its provider was asked
+			if f, ok := fault.From(err); ok {
+				return f, nil
+			} else if err != nil {
+				return nil, err
+			}
 			if out.Deferred {
 				return c.deferSSO(ctx, tx, &out, at, k, in)
 			}

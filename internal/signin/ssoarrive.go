@@ -52,8 +52,10 @@ func (c *Core) arriveSSO(ctx context.Context, tx *db.Tx, out *Returned, k connec
 	}
 	p := a.proof(*out, user)
 	p.rules, p.account, p.connection, p.said = nil, k.org.ID, &k.conn, out.Profile
-	if k.conn.TwoFactors(out.Profile) {
-		p.amr, p.second = append(p.amr, session.Several), true
+	if p.second, err = c.twoFactors(ctx, tx, k, user, out.Profile); err != nil {
+		return nil, err
+	} else if p.second {
+		p.amr = append(p.amr, session.Several)
 	}
 	names, err := directory.NamesOf(ctx, tx, k.org.ID, user.ID)
 	if err != nil {
@@ -66,6 +68,17 @@ func (c *Core) arriveSSO(ctx context.Context, tx *db.Tx, out *Returned, k connec
 		out.Outcome, refused = Outcome{Pending: true}, nil
 	}
 	return refused, err
+}
+
+// twoFactors reports whether the provider's word stands for a second factor of ours. It
+// is its organization's word: where another one demands two of the same person, who may
+// have an organization of their own to say so, they are asked here.
+func (c *Core) twoFactors(ctx context.Context, tx *db.Tx, k connected, u identity.User, p upstream.Profile) (bool, error) {
+	if !k.conn.TwoFactors(p) {
+		return false, nil
+	}
+	elsewhere, err := org.DemandsFactors(ctx, tx, u.ID, k.org.ID)
+	return !elsewhere, err
 }
 
 // relateSSO finds the user of an account at an organization's provider, and refuses
