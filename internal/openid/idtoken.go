@@ -50,12 +50,19 @@ type Claims struct {
 // Expect is what an ID token is checked against. Nonce is what was sent, "" if
 // nobody knows; NonceOptional takes a token without one. Keys, if not nil, says
 // which of the issuer's keys may sign for it.
+//
+// Of a token that did not come with an answer to us: Within, if not 0, is how long ago
+// it may have been made; Bare is one without its access token, so that at_hash is not
+// judged; AnyParty takes one for us alone that another party asked for.
 type Expect struct {
 	ClientID      string
 	Is            func(issuer string) bool
 	Nonce         string
 	NonceOptional bool
 	Keys          func(set []byte) []byte
+	Within        time.Duration
+	Bare          bool
+	AnyParty      bool
 }
 
 // audience is a list of one written as a text, or a list (RFC 7519 §4.1.3).
@@ -86,7 +93,7 @@ func (a *Asker) idToken(ctx context.Context, m Metadata, t Tokens, x Expect) (Cl
 		return Claims{}, Fail(ErrLies, "ID token with claims that are not what they should be")
 	}
 	c.Payload = jwt.Payload
-	if err := checkAudience(c, x.ClientID); err != nil {
+	if err := checkAudience(c, x); err != nil {
 		return Claims{}, err
 	}
 	switch times := a.checkTimes(jwt, c); {
@@ -94,9 +101,11 @@ func (a *Asker) idToken(ctx context.Context, m Metadata, t Tokens, x Expect) (Cl
 		return Claims{}, Fail(ErrLies, "ID token of another issuer")
 	case times != nil:
 		return Claims{}, times
+	case x.Within > 0 && *c.IssuedAt < float64(a.now().Add(-x.Within-Leeway).Unix()):
+		return Claims{}, Fail(ErrLies, "ID token that was made too long ago")
 	case !x.fits(c.Nonce):
 		return Claims{}, Fail(ErrLies, "ID token with another nonce")
-	case c.AtHash != nil && !secret.Equal([]byte(*c.AtHash), []byte(atHash(jwt.Alg, t.Access))):
+	case c.AtHash != nil && !x.Bare && !secret.Equal([]byte(*c.AtHash), []byte(atHash(jwt.Alg, t.Access))):
 		return Claims{}, Fail(ErrLies, "ID token for another access token")
 	}
 	return c, nil
@@ -104,10 +113,13 @@ func (a *Asker) idToken(ctx context.Context, m Metadata, t Tokens, x Expect) (Cl
 
 // checkAudience wants us among the audience and, where others are too or a party
 // is named, us as the party that asked for the token.
-func checkAudience(c Claims, id string) error {
+func checkAudience(c Claims, x Expect) error {
+	id := x.ClientID
 	switch {
 	case !slices.Contains(c.Audience, id):
 		return Fail(ErrAudience, "ID token for another client")
+	case x.AnyParty && len(c.Audience) == 1:
+		return nil
 	case c.Party != nil && *c.Party != id, c.Party == nil && len(c.Audience) > 1:
 		return Fail(ErrAudience, "ID token that another client asked for")
 	}

@@ -13,8 +13,8 @@ import (
 	"sallyport/internal/upstream"
 )
 
-// ExchangeIn is a code of an upstream that the application got by itself. No
-// binding cookie stands behind it, so that nothing can wait for a proof.
+// ExchangeIn is a code of an upstream, or an ID token, that the application got by
+// itself. No binding cookie stands behind it, so that nothing can wait for a proof.
 type ExchangeIn struct {
 	ClientID client.ID
 	Upstream string
@@ -30,7 +30,8 @@ const seenFor = 10 * time.Minute
 // ExchangeUpstream redeems a code at the upstream, and signs in. A code is good
 // once: one that comes again is refused here and not sent on, as
 // fault.UpstreamFailed by openid.ErrInvalidGrant; but one that the upstream could
-// not be asked about may come again.
+// not be asked about may come again. So is an ID token, which only an upstream of
+// OpenID Connect has: of others it is fault.GrantUnsupported.
 func (c *Core) ExchangeUpstream(ctx context.Context, in ExchangeIn) (Returned, error) {
 	var out Returned
 	var up upstream.Upstream
@@ -40,12 +41,18 @@ func (c *Core) ExchangeUpstream(ctx context.Context, in ExchangeIn) (Returned, e
 			return err
 		}
 		up, err = c.upstreamOf(ctx, tx, in.Upstream)
+		if err == nil && in.IDToken != "" && !up.GivesIDTokens() {
+			err = fault.New(fault.GrantUnsupported)
+		}
 		return err
 	})
 	if err != nil {
 		return out, err
 	}
-	seen := limit.Rule{Name: "upstream.code", Key: in.Upstream + " " + in.Code, N: 1, Per: seenFor}
+	var seen []limit.Rule // an ID token is spent when it has been judged
+	if in.IDToken == "" {
+		seen = []limit.Rule{{Name: "upstream.code", Key: in.Upstream + " " + in.Code, N: 1, Per: seenFor}}
+	}
 	if err := c.firstSight(ctx, seen, in.Limits); err != nil {
 		return out, err
 	}
@@ -57,6 +64,12 @@ func (c *Core) ExchangeUpstream(ctx context.Context, in ExchangeIn) (Returned, e
 	err = c.again(func() error {
 		return c.write(ctx, func(ctx context.Context, tx *db.Tx) (*fault.Error, error) {
 			out.Outcome, out.Invite, out.Prove, out.Alias = Outcome{}, "", "", ""
+			if first, err := upstream.SpendOnce(ctx, tx, out.Profile.Issuer, out.Profile.Once); err != nil {
+				return nil, err
+			} else if !first {
+				f := cameBefore()
+				return f, c.turnedAway(ctx, tx, in.Visitor, out.Client, up.Key, f)
+			}
 			return c.arrive(ctx, tx, &out, arrival{up: up, terms: in.Terms, visitor: in.Visitor})
 		})
 	})
@@ -64,29 +77,33 @@ func (c *Core) ExchangeUpstream(ctx context.Context, in ExchangeIn) (Returned, e
 }
 
 // firstSight counts the attempt, and refuses a code that was seen: that counts, too.
-func (c *Core) firstSight(ctx context.Context, seen limit.Rule, count []limit.Rule) error {
+func (c *Core) firstSight(ctx context.Context, seen, count []limit.Rule) error {
 	return c.write(ctx, func(ctx context.Context, tx *db.Tx) (*fault.Error, error) {
 		if err := takeIn(ctx, tx, c.Now(), count...); err != nil {
 			return nil, err
 		}
-		err := takeIn(ctx, tx, c.Now(), seen)
+		err := takeIn(ctx, tx, c.Now(), seen...)
 		if fault.Is(err, fault.RateLimited) {
-			return &fault.Error{Code: fault.UpstreamFailed, Err: &openid.Failure{Reason: openid.ErrInvalidGrant, Detail: "the code came before"}}, nil
+			return cameBefore(), nil
 		}
 		return nil, err
 	})
 }
 
+func cameBefore() *fault.Error {
+	return &fault.Error{Code: fault.UpstreamFailed, Err: &openid.Failure{Reason: openid.ErrInvalidGrant, Detail: "it came before"}}
+}
+
 // unredeemed tells the audit log that a code was refused. One that the upstream
 // could not be asked about may come again.
-func (c *Core) unredeemed(ctx context.Context, in ExchangeIn, cl client.Client, seen limit.Rule, err error) error {
+func (c *Core) unredeemed(ctx context.Context, in ExchangeIn, cl client.Client, seen []limit.Rule, err error) error {
 	f, ok := fault.From(err)
 	if !ok {
 		return err
 	}
 	return c.write(ctx, func(ctx context.Context, tx *db.Tx) (*fault.Error, error) {
 		if f.Code == fault.UpstreamUnreachable || errors.Is(f, openid.ErrThrottled) {
-			return f, limit.Give(ctx, tx, seen)
+			return f, limit.Give(ctx, tx, seen...)
 		}
 		return f, c.turnedAway(ctx, tx, in.Visitor, cl, in.Upstream, f)
 	})

@@ -303,9 +303,13 @@ func (b *Broker) checkIssuer(ctx context.Context, u Upstream, ans Answer) error 
 
 // Exchange is a code whose authorization request somebody else made, such as a
 // web page that posts us what it got. Verifier and Nonce are empty if that
-// request had none; what it had is checked. User is for Apple.
+// request had none; what it had is checked. User is for Apple. An application on a
+// phone, whose provider signs in there, brings the IDToken in place of a code, and
+// with it the AccessToken if it has that; then RedirectURI and Verifier mean nothing.
 type Exchange struct {
 	Code        string
+	IDToken     string
+	AccessToken string
 	RedirectURI string
 	Verifier    string
 	Nonce       string
@@ -325,15 +329,17 @@ func (b *Broker) Exchange(ctx context.Context, u Upstream, x Exchange) (Profile,
 const maxCode = 4096
 
 func (b *Broker) exchange(ctx context.Context, u Upstream, x Exchange) (Profile, error) {
-	if x.Code == "" {
+	if x.Code == "" && x.IDToken == "" {
 		return Profile{}, openid.Fail(openid.ErrLies, "neither a code nor an error")
 	}
-	if len(x.Code) > maxCode {
+	if len(x.Code) > maxCode || len(x.AccessToken) > maxCode {
 		return Profile{}, openid.Fail(openid.ErrInvalidGrant, "a code of %d bytes", len(x.Code))
 	}
 	var p Profile
 	var err error
 	switch {
+	case x.IDToken != "":
+		p, err = b.presented(ctx, u, x)
 	case u.Kind == GitHub:
 		p, err = b.gitHub(ctx, u, x)
 	case u.Kind == WorkOS:

@@ -33,8 +33,13 @@ func (b *Broker) openID(ctx context.Context, u Upstream, x Exchange) (Profile, e
 	if err != nil {
 		return Profile{}, err
 	}
+	return u.profile(c, t, b.now(), x)
+}
+
+// profile is who the claims are about, as far as u is to be believed.
+func (u Upstream) profile(c openid.Claims, t openid.Tokens, now time.Time, x Exchange) (Profile, error) {
 	p := Profile{Issuer: u.Issuer(), Subject: c.Subject, Username: string(c.Username), Picture: string(c.Picture), Locale: string(c.Locale),
-		Roles: c.Roles, Groups: c.Groups, Session: string(c.Session), Tokens: tokensOf(t, b.now())}
+		Roles: c.Roles, Groups: c.Groups, Session: string(c.Session), Tokens: tokensOf(t, now)}
 	if c.Authenticated > 0 && c.Authenticated < math.MaxInt32 {
 		p.Authenticated = time.Unix(int64(c.Authenticated), 0).UTC()
 	}
@@ -53,17 +58,22 @@ func (b *Broker) claims(ctx context.Context, u Upstream, m openid.Metadata, t op
 	if t.ID == "" && u.Kind == Google && x.Nonce == "" {
 		return b.asker(u).Userinfo(ctx, m, t)
 	}
-	want := openid.Expect{
-		ClientID: u.Settings.ClientID, Nonce: x.Nonce, NonceOptional: u.kind().nonce == nonceIfThere,
-		Is: func(issuer string) bool { return u.isIssuer(m.Issuer, issuer) },
-	}
-	if u.Kind == Microsoft {
-		want.Keys = keysOfIssuer(t.ID)
-	}
-	if c, err = b.asker(u).IDToken(ctx, m, t, want); err != nil || u.Kind == Microsoft { // which has no more to say
+	if c, err = b.asker(u).IDToken(ctx, m, t, u.expect(m, t.ID, x.Nonce)); err != nil || u.Kind == Microsoft { // which has no more to say
 		return c, err
 	}
 	return c, b.asker(u).Complete(ctx, m, t, &c)
+}
+
+// expect is what an ID token must say for us to take it.
+func (u Upstream) expect(m openid.Metadata, raw, nonce string) openid.Expect {
+	want := openid.Expect{
+		ClientID: u.Settings.ClientID, Nonce: nonce, NonceOptional: u.kind().nonce == nonceIfThere,
+		Is: func(issuer string) bool { return u.isIssuer(m.Issuer, issuer) },
+	}
+	if u.Kind == Microsoft {
+		want.Keys = keysOfIssuer(raw)
+	}
+	return want
 }
 
 // tokensOf are the tokens as a profile has them.

@@ -51,7 +51,18 @@ func visitors(r *rig.Rig, snoop client.Client) map[string]func(*testing.T, map[s
 			})
 		}
 	}
+	r.Upstream("github", upstream.GitHub, nil, googlers...)
+	present := func(person string, trouble upstreamtest.Trouble) func(*testing.T, map[string]string) {
+		return func(_ *testing.T, vars map[string]string) {
+			google.Behave(trouble)
+			vars["token"], vars["access"] = google.Present(person, "n-1")
+			google.Behave(upstreamtest.None)
+		}
+	}
 	return map[string]func(*testing.T, map[string]string){
+		"token-ada": present("1", upstreamtest.None), "token-new": present("2", upstreamtest.None), "token-unverified": present("3", upstreamtest.None),
+		"token-audience": present("1", upstreamtest.WrongAudience), "token-expired": present("1", upstreamtest.Expired),
+		"token-unsigned": present("1", upstreamtest.Unsigned), "token-shared": present("1", upstreamtest.Shared), "token-other-key": present("1", upstreamtest.OtherKey),
 		"google-ada": choose("1", false), "google-new": choose("2", false), "google-unverified": choose("3", false), "google-deny": choose("1", true),
 		"google-post": func(t *testing.T, vars map[string]string) {
 			choose("1", false)(t, vars)

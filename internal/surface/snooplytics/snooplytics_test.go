@@ -38,7 +38,7 @@ func newAPI(t testing.TB, r *rig.Rig, set snooplytics.Settings) *snooplytics.API
 // policy is what the resource file gives the client of the surface.
 func policy(p *client.Policy) {
 	p.Accounts, p.VerifiedEmail = true, true
-	p.Methods = append(p.Methods, client.MethodPasskey, "google")
+	p.Methods = append(p.Methods, client.MethodPasskey, "google", "github")
 	p.RedirectURIs = append(p.RedirectURIs, "com.example.snoop:/done")
 	p.AllowedOrigins = []string{origin}
 	p.Password.MaxLength = 128

@@ -32,7 +32,7 @@ func (a *API) social(w http.ResponseWriter, r *http.Request, c *call) error {
 		return err
 	}
 	if c.body.Has("idToken") {
-		return refuse("ID_TOKEN_NOT_SUPPORTED")
+		return a.socialToken(w, r, c, provider)
 	}
 	var at trip
 	var err error

@@ -14,6 +14,7 @@ import (
 	"maps"
 	"math/big"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -91,6 +92,18 @@ func (f *Fake) profile(p Person) map[string]any {
 	}
 	maps.Copy(c, p.Claims)
 	return c
+}
+
+// Present is what an application gets that signs the person with an id in by itself,
+// as one on a phone does, with a nonce if that is not "".
+func (f *Fake) Present(id, nonce string) (idToken, access string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i := slices.IndexFunc(f.people, func(p Person) bool { return p.ID == id })
+	v := visit{person: f.people[i], nonce: nonce}
+	access = "at_" + secret.Hex(16)
+	f.access[access] = v
+	return f.idToken(v, access), access
 }
 
 // idToken is called with the lock held.
