@@ -270,6 +270,13 @@ func (o *office) byCrewjam() {
 	}
 	o.b.open(o.base + "/account")
 	o.b.sees(carla.Email)
+	o.b.click(`button[value="sign-out"]`) // there, too, and back
+	o.b.sees("You are signed out of this browser.")
+	if got := idp.Goodbyes(); !slices.Equal(got, []string{carla.NameID}) {
+		o.t.Errorf("the provider signed out %v, want carla", got)
+	}
+	o.types(carla.Email)
+	o.signedIn()
 	o.deactivated(directory, carla)
 }
 

@@ -202,9 +202,11 @@ func (p *Pages) postOn(w http.ResponseWriter, r *http.Request, in *wire.Params, 
 		_, err = p.Enterprise.Enable(ctx, who, "", false)
 	}
 	if err == nil && (on && !c.Enabled || jit != c.JIT || trust != c.TrustMFA) {
-		_, err = p.Enterprise.SetConnection(ctx, who, "", enterprise.ConnectionIn{
-			Kind: c.Kind, Provider: c.Provider, Issuer: c.Issuer, ClientID: c.ClientID, Enabled: &on, JIT: &jit, TrustMFA: &trust,
-		})
+		change := enterprise.ConnectionIn{Kind: c.Kind, Provider: c.Provider, Enabled: &on, JIT: &jit, TrustMFA: &trust}
+		if c.Kind == sso.OIDC { // of SAML an issuer without metadata would be one written by hand
+			change.Issuer, change.ClientID = c.Issuer, c.ClientID
+		}
+		_, err = p.Enterprise.SetConnection(ctx, who, "", change)
 	}
 	if err == nil && policy != at.Policy.SignIn {
 		_, err = p.Enterprise.SetPolicy(ctx, who, "", policy)
