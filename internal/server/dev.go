@@ -268,6 +268,8 @@ func newPlayground(base string) Playground {
 			{"Sign in, with a cookie for the session (Snooplytics API)",
 				"curl -s -c cookies.txt " + base + `/snooplytics/api/auth/sign-in/email -H 'Content-Type: application/json' -d '{"email":"` + devUser + `","password":"` + devPassword + `"}'`},
 			{"See who that is (Snooplytics API)", "curl -s -b cookies.txt " + base + "/snooplytics/api/auth/get-session"},
+			{"Sign in at a customer's own provider (Snooplytics API)", "handle=$(curl -sL -c cookies.txt -b cookies.txt '" + base + "/snooplytics/auth/sso/acme/login?login_hint=ann@acme.example' | " +
+				`sed 's/.*"handle":"\([^"]*\)".*/\1/'); curl -s -c cookies.txt -b cookies.txt ` + base + `/snooplytics/api/auth/sso/complete -H 'Content-Type: application/json' -H 'Origin: ` + base + `' -d "{\"handle\":\"$handle\"}"`},
 			{"Sign in (Tofu API)", post("/tofu/api/token/", `{"email":"`+devUser+`","password":"`+devPassword+`"}`)},
 			{"Sign in with a code that a page got from Google (Tofu API)", "code=$(" + follow(dev.ProviderPath+"/google/o/oauth2/v2/auth?client_id="+devAtProvider+"&redirect_uri="+base+dev.AppPath+"/code") + "); " +
 				"curl -s " + base + `/tofu/api/core/auth/google/login/ -H 'Content-Type: application/json' -d "{\"code\":\"$code\",\"redirect_uri\":\"` + base + dev.AppPath + `/code\"}"`},

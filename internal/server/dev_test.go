@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net/http"
+	"net/http/cookiejar"
 	"net/netip"
 	"net/url"
 	"os"
@@ -71,6 +73,36 @@ func TestDevSignsItsPeopleIn(t *testing.T) {
 		if err != nil || info.Mode().Perm() != want {
 			t.Errorf("%s: got %v, %v; want mode %v", name, info.Mode().Perm(), err, want)
 		}
+	}
+}
+
+// Single sign-on of the Snooplytics API ends at the page that stands for its
+// application, which trades the handle for a session.
+func TestDevSignsACustomersPeopleIn(t *testing.T) {
+	t.Parallel()
+	s, p := play(t, t.TempDir(), false)
+	start(t, s)
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ann := &http.Client{Jar: jar}
+	came, err := ann.Get(p.URL + "/snooplytics/auth/sso/acme/login?login_hint=ann@acme.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer came.Body.Close()
+	var given map[string]string
+	if err := json.NewDecoder(came.Body).Decode(&given); err != nil || given["handle"] == "" {
+		t.Fatalf("%s: got %v, %v; want a handle", came.Request.URL, given, err)
+	}
+	done, err := ann.Post(p.URL+"/snooplytics/api/auth/sso/complete", "application/json", strings.NewReader(`{"handle":"`+given["handle"]+`"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer done.Body.Close()
+	if answer, err := io.ReadAll(done.Body); err != nil || !strings.Contains(string(answer), `"email":"ann@acme.example"`) {
+		t.Errorf("got %d %s, %v", done.StatusCode, answer, err)
 	}
 }
 
