@@ -128,6 +128,22 @@ func Remove(ctx context.Context, tx *db.Tx, u User, now time.Time) error {
 	return err
 }
 
+// Left notes in a directory that somebody's place was taken by hand. They are not active
+// until the directory says so anew, and then a member like any other.
+func Left(ctx context.Context, tx *db.Tx, id org.ID, u identity.UserID, now time.Time) error {
+	_, err := tx.Exec(ctx, `UPDATE directory_users SET active = FALSE, role = 'member', version = version + 1, updated_at = $3
+		WHERE org_id = $1 AND user_id = $2 AND active AND NOT gone`, id, u, db.At(now))
+	return err
+}
+
+// Joined notes in a directory that somebody was given a place by hand whom it has, but
+// not as active: what it says next of their name must not put them out.
+func Joined(ctx context.Context, tx *db.Tx, id org.ID, u identity.UserID, now time.Time) error {
+	_, err := tx.Exec(ctx, `UPDATE directory_users SET active = TRUE, version = version + 1, updated_at = $3
+		WHERE org_id = $1 AND user_id = $2 AND NOT active AND NOT gone`, id, u, db.At(now))
+	return err
+}
+
 // Release forgets that directories disabled an account, and reports whether one had.
 func Release(ctx context.Context, tx *db.Tx, u identity.UserID) (bool, error) {
 	n, err := tx.Exec(ctx, `UPDATE directory_users SET disabled = FALSE WHERE user_id = $1 AND disabled`, u)

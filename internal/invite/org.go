@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"sallyport/internal/db"
+	"sallyport/internal/identity"
+	"sallyport/internal/org"
 	"sallyport/internal/secret"
 )
 
@@ -56,6 +58,17 @@ func ByToken(ctx context.Context, tx *db.Tx, k *secret.Key, raw string, now time
 	}
 	return db.One(ctx, tx, scan(now), `SELECT `+columns+` FROM invites WHERE code_hash = $1 AND status = 'pending' AND expires_at > $2 AND org_id IS NOT NULL`,
 		codeHash(k, raw), db.At(now))
+}
+
+// RevokeOf ends the pending invitations to an organization of somebody's, by any address
+// that they have proved, and returns them.
+func RevokeOf(ctx context.Context, tx *db.Tx, id org.ID, u identity.UserID) ([]Invite, error) {
+	all, err := db.All(ctx, tx, scan(time.Time{}), `UPDATE invites SET status = 'revoked' WHERE org_id = $1 AND status = 'pending'
+		AND email IN (SELECT address FROM emails WHERE user_id = $2 AND verified_at IS NOT NULL) RETURNING `+columns, id, u)
+	if err != nil {
+		return nil, fmt.Errorf("revoke invitations: %w", err)
+	}
+	return all, nil
 }
 
 func orNull[T ~string](id T) any {

@@ -4,19 +4,13 @@ import (
 	"context"
 	"errors"
 
-	"sallyport/internal/apikey"
 	"sallyport/internal/audit"
 	"sallyport/internal/db"
 	"sallyport/internal/directory"
 	"sallyport/internal/eviction"
-	"sallyport/internal/grant"
 	"sallyport/internal/identity"
-	"sallyport/internal/logout"
 	"sallyport/internal/onetime"
 	"sallyport/internal/org"
-	"sallyport/internal/session"
-	"sallyport/internal/sso"
-	"sallyport/internal/token"
 )
 
 // account finds or makes the account of an address of the organization's own. Where
@@ -195,17 +189,15 @@ func (c *Core) deactivate(ctx context.Context, tx *db.Tx, who Caller, x *directo
 	if err != nil && !errors.Is(err, db.ErrNotFound) && !errors.Is(err, org.ErrLastOwner) {
 		return err
 	}
-	if err := c.dropRoles(ctx, tx, who, u.ID); err != nil {
+	ended, err := c.strip(ctx, tx, who, u)
+	if err != nil {
 		return err
 	}
 	own, err := owns(ctx, tx, who.OrgID, u.Email)
 	if err != nil {
 		return err
 	}
-	if !own {
-		return c.endHere(ctx, tx, who, u)
-	}
-	if u.Status == identity.Active {
+	if own && u.Status == identity.Active {
 		x.Disabled = true
 		if err := identity.SetStatus(ctx, tx, u.ID, identity.Disabled, c.Now()); err != nil {
 			return err
@@ -214,55 +206,32 @@ func (c *Core) deactivate(ctx context.Context, tx *db.Tx, who Caller, x *directo
 			return err
 		}
 	}
-	ended, err := eviction.Everything(ctx, tx, u.ID, c.Now())
-	if err != nil || ended == 0 {
-		return err
+	if own {
+		n, err := eviction.Everything(ctx, tx, u.ID, c.Now())
+		if err != nil {
+			return err
+		}
+		ended += int(n)
+	}
+	if ended == 0 {
+		return nil
 	}
 	return c.record(ctx, tx, who, audit.UserLogout, u, map[string]any{"reason": "deactivated"})
 }
 
-// endHere ends what somebody has from the organization alone: the keys that are pinned to
-// it, and what its own provider signed in, with all that was granted there. What acts in it
-// ended with the membership.
-func (c *Core) endHere(ctx context.Context, tx *db.Tx, who Caller, u identity.User) error {
-	if _, err := apikey.EndByUser(ctx, tx, u.ID, who.OrgID); err != nil {
-		return err
-	}
-	if _, err := token.EndByUserUpstream(ctx, tx, u.ID, sso.Key(who.OrgID)); err != nil {
-		return err
-	}
-	all, err := session.ByUser(ctx, tx, u.ID, c.Now())
+// strip ends what somebody has from the organization alone, whosever their address is,
+// and reports how many browser sessions that were. What acts in it ended with the
+// membership.
+func (c *Core) strip(ctx context.Context, tx *db.Tx, who Caller, u identity.User) (sessions int, err error) {
+	lost, err := eviction.Member(ctx, tx, who.OrgID, u.ID, c.Now())
 	if err != nil {
-		return err
+		return 0, err
 	}
-	for _, s := range all {
-		if s.Upstream != sso.Key(who.OrgID) {
-			continue
-		}
-		if err := c.endSession(ctx, tx, u.ID, s.ID); err != nil {
-			return err
+	for _, e := range lost.Events(who.OrgID, u) {
+		e.Actor, e.IP, e.RequestID = audit.Directory(who.OrgID), who.IP, who.RequestID
+		if err := audit.Record(ctx, tx, c.Now(), e); err != nil {
+			return 0, err
 		}
 	}
-	return nil
-}
-
-// endSession ends a session with its tokens and whatever was granted in it, also what
-// would outlive a sign-out.
-func (c *Core) endSession(ctx context.Context, tx *db.Tx, u identity.UserID, s session.ID) error {
-	if _, err := session.End(ctx, tx, u, s); err != nil {
-		return err
-	}
-	if _, err := token.EndBySession(ctx, tx, s); err != nil {
-		return err
-	}
-	if err := logout.Session(ctx, tx, s, c.Now()); err != nil {
-		return err
-	}
-	lasting, err := grant.BySession(ctx, tx, s)
-	for _, g := range lasting {
-		if _, err := grant.End(ctx, tx, g.ID); err != nil {
-			return err
-		}
-	}
-	return err
+	return lost.Sessions, nil
 }

@@ -105,28 +105,6 @@ func judged(ctx context.Context, tx *db.Tx, conn sso.Connection, u identity.User
 	return all, nil
 }
 
-// dropRoles takes back what the organization's rules gave somebody in clients.
-func (c *Core) dropRoles(ctx context.Context, tx *db.Tx, who Caller, u identity.UserID) error {
-	in, err := client.RuledBy(ctx, tx, u, string(who.OrgID))
-	if err != nil || len(in) == 0 {
-		return err
-	}
-	slices.Sort(in)
-	done := sso.Changes{Clients: map[client.ID]client.RuleChange{}}
-	for _, id := range in {
-		change, err := client.ApplyDue(ctx, tx, u, id, string(who.OrgID), nil, false, c.Now())
-		if errors.Is(err, db.ErrNotFound) {
-			continue
-		} else if err != nil {
-			return err
-		}
-		if len(change.Dropped) > 0 {
-			done.Clients[id] = change
-		}
-	}
-	return c.recordRoles(ctx, tx, who, u, done)
-}
-
 // recordRoles records what the rules changed.
 func (c *Core) recordRoles(ctx context.Context, tx *db.Tx, who Caller, id identity.UserID, done sso.Changes) error {
 	if done.Before == done.After && len(done.Clients) == 0 {

@@ -8,6 +8,8 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/client"
 	"sallyport/internal/db"
+	"sallyport/internal/directory"
+	"sallyport/internal/eviction"
 	"sallyport/internal/org"
 	"sallyport/internal/yaml"
 )
@@ -35,6 +37,9 @@ func (x *userDiff) membership(path string, m Membership) {
 			_, made, err := org.Join(ctx, tx, o.ID, x.next.ID, role, x.now)
 			if err == nil && !made {
 				err = errMoved
+			}
+			if err == nil {
+				err = directory.Joined(ctx, tx, o.ID, x.next.ID, x.now)
 			}
 			if err != nil {
 				return err
@@ -87,14 +92,23 @@ func (x *userDiff) leave(path string) {
 		x.leaves[x.next.ID] = append(x.leaves[x.next.ID], id)
 		x.field("memberships."+or(o.Slug, string(id)), string(was.Role), "")
 		x.late = append(x.late, func(ctx context.Context, tx *db.Tx) error {
-			if err := org.Leave(ctx, tx, id, x.next.ID); errors.Is(err, org.ErrLastOwner) {
+			lost, err := eviction.Remove(ctx, tx, id, x.next.ID, x.now)
+			if errors.Is(err, org.ErrLastOwner) {
 				return x.ownerless(path, o)
 			} else if errors.Is(err, db.ErrNotFound) {
 				return nil // gone with its organization
 			} else if err != nil {
 				return err
 			}
-			return x.recordMember(ctx, tx, audit.MemberRemoved, id, map[string]any{"role": string(was.Role)})
+			if err := x.recordMember(ctx, tx, audit.MemberRemoved, id, map[string]any{"role": string(was.Role)}); err != nil {
+				return err
+			}
+			for _, e := range lost.Events(id, x.next) {
+				if err := x.record(ctx, tx, e); err != nil {
+					return err
+				}
+			}
+			return nil
 		})
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/client"
 	"sallyport/internal/db"
+	"sallyport/internal/directory"
 	"sallyport/internal/factor"
 	"sallyport/internal/identity"
 	"sallyport/internal/logout"
@@ -151,6 +152,10 @@ func (x *userDiff) profile() {
 	}
 	if x.field("status", string(x.was.Status), string(x.next.Status)) {
 		x.then(func(ctx context.Context, tx *db.Tx) error {
+			// It is the operator's word from now on, and no directory's to take back.
+			if _, err := directory.Release(ctx, tx, x.next.ID); err != nil {
+				return err
+			}
 			return identity.SetStatus(ctx, tx, x.next.ID, x.next.Status, x.now)
 		})
 		action := audit.UserUnsuspended

@@ -12,6 +12,7 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/client"
 	"sallyport/internal/db"
+	"sallyport/internal/eviction"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
 	"sallyport/internal/limit"
@@ -238,8 +239,8 @@ func (c *Core) SetAccountRole(ctx context.Context, who Caller, id org.ID, u iden
 	})
 }
 
-// RemoveMember ends a membership: the caller's own, or one that they might lower.
-// The last owner stays.
+// RemoveMember ends a membership, with all that came by it: the caller's own, or one that
+// they might lower. The last owner stays.
 func (c *Core) RemoveMember(ctx context.Context, who Caller, id org.ID, u identity.UserID) error {
 	return c.changeMember(ctx, who, id, u, func(ctx context.Context, tx *db.Tx, s org.Seat, m org.Membership, user identity.User) error {
 		if u != who.UserID {
@@ -250,11 +251,32 @@ func (c *Core) RemoveMember(ctx context.Context, who Caller, id org.ID, u identi
 				return err
 			}
 		}
-		if err := org.Leave(ctx, tx, id, u); err != nil {
+		lost, err := eviction.Remove(ctx, tx, id, u, c.Now())
+		if err != nil {
 			return err
 		}
-		return c.in(ctx, tx, who, audit.MemberRemoved, id, client.Client{}, user, map[string]any{"role": string(m.Role)})
+		if err := c.in(ctx, tx, who, audit.MemberRemoved, id, client.Client{}, user, map[string]any{"role": string(m.Role)}); err != nil {
+			return err
+		}
+		return c.lost(ctx, tx, who, id, user, lost)
 	})
+}
+
+// lost records what somebody lost with a membership.
+func (c *Core) lost(ctx context.Context, tx *db.Tx, who Caller, id org.ID, user identity.User, l eviction.Lost) error {
+	all := l.Events(id, user)
+	if l.Sessions > 0 {
+		all = append(all, audit.Event{
+			Action: audit.UserLogout, UserID: user.ID, OrgID: id, Announce: true, Detail: map[string]any{"email": user.Email, "name": user.DisplayName, "reason": "member_removed"},
+		})
+	}
+	for _, e := range all {
+		e.Actor, e.IP, e.RequestID = audit.User(who.UserID), who.IP, who.RequestID
+		if err := audit.Record(ctx, tx, c.Now(), e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // changeMember runs fn on a member of an organization. Whoever changes members of

@@ -8,6 +8,7 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/client"
 	"sallyport/internal/db"
+	"sallyport/internal/directory"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
 	"sallyport/internal/invite"
@@ -199,6 +200,9 @@ func (c *Core) acceptInvite(ctx context.Context, tx *db.Tx, who Caller, u identi
 		return org.Seat{}, err
 	}
 	m, made, err := org.Join(ctx, tx, i.OrgID, u.ID, i.OrgRole, c.Now())
+	if err == nil {
+		err = directory.Joined(ctx, tx, i.OrgID, u.ID, c.Now())
+	}
 	if err != nil {
 		return org.Seat{}, err
 	}

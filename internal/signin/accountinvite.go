@@ -8,6 +8,7 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/client"
 	"sallyport/internal/db"
+	"sallyport/internal/directory"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
 	"sallyport/internal/invite"
@@ -94,6 +95,9 @@ func (c *Core) joinInvited(ctx context.Context, tx *db.Tx, i invite.Invite, cl c
 		return Outcome{}, nil, err
 	}
 	m, _, err := org.Join(ctx, tx, i.OrgID, user.ID, i.OrgRole, now)
+	if err == nil {
+		err = directory.Joined(ctx, tx, i.OrgID, user.ID, now)
+	}
 	if err != nil {
 		return Outcome{}, nil, err
 	}
