@@ -4,8 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -204,4 +207,30 @@ func FuzzPatch(f *testing.F) {
 			t.Error(err)
 		}
 	})
+}
+
+// A list as long as a body can be costs no more than reading it does: one that is gone
+// through for each of its values took minutes.
+func TestPatchOfALongListIsBounded(t *testing.T) {
+	t.Parallel()
+	long := make([]any, 30_000)
+	for i := range long {
+		long[i] = map[string]any{"display": strconv.Itoa(i)}
+	}
+	had := map[string]any{"emails": slices.Clone(long[:maxList])}
+	for op, want := range map[string]bool{"add": false, "remove": true} {
+		start := time.Now()
+		err := users.patch(had, []operation{{op: op, path: "emails", value: long, has: true}})
+		if (err == nil) != want {
+			t.Errorf("%s: %v", op, err)
+		}
+		t.Log(op, time.Since(start))
+	}
+	if had["emails"] != nil {
+		t.Errorf("left: %v", had["emails"])
+	}
+	twice := []any{map[string]any{"value": "a"}, map[string]any{"value": "b"}, map[string]any{"value": "a"}}
+	if err := users.patch(had, []operation{{op: "add", path: "emails", value: twice, has: true}}); err != nil || len(had["emails"].([]any)) != 2 {
+		t.Errorf("one value twice: %v, %v", had, err)
+	}
 }

@@ -1,6 +1,7 @@
 package scim
 
 import (
+	"encoding/json"
 	"maps"
 	"reflect"
 )
@@ -36,15 +37,43 @@ func patchAll(list []any, a attribute, o operation) ([]any, error) {
 	if o.op == "replace" {
 		return fresh, nil
 	}
+	if len(list)+len(fresh) > maxList {
+		return nil, invalid(a.name)
+	}
+	again := written(fresh)
+	list = drop(list, func(had any) bool { return again[encoded(had)] })
 	for _, one := range fresh {
-		list = append(drop(list, func(had any) bool { return reflect.DeepEqual(had, one) }), one)
-		onlyPrimary(list, one)
+		if key := encoded(one); again[key] {
+			delete(again, key) // the second of two is no other one
+			list = append(list, one)
+			onlyPrimary(list, one)
+		}
 	}
 	return list, nil
 }
 
+// maxList is how many values an attribute of a person can be given by and by: more are
+// not kept anyway (provision).
+const maxList = 1000
+
+// encoded is a value as it is written: two that are equal are written alike.
+func encoded(v any) string {
+	raw, _ := json.Marshal(v) // it came as JSON
+	return string(raw)
+}
+
+// written are values by how they are written. A list may be as long as a body is, and is
+// not to be gone through for each value of another one.
+func written(list []any) map[string]bool {
+	all := make(map[string]bool, len(list))
+	for _, v := range list {
+		all[encoded(v)] = true
+	}
+	return all
+}
+
 // without takes values away: all of them, or those that the operation's value names, as
-// Entra removes them.
+// Entra removes them. Which one is meant is told by its "value", if it has any.
 func without(list []any, a attribute, o operation) ([]any, error) {
 	if o.value == nil {
 		return nil, nil
@@ -54,25 +83,29 @@ func without(list []any, a attribute, o operation) ([]any, error) {
 		return nil, err
 	}
 	gone, _ := v.([]any)
-	return drop(list, func(had any) bool {
-		for _, one := range gone {
-			if sameValue(had, one) {
-				return true
-			}
+	named := map[any]bool{}
+	for _, one := range gone {
+		if value := valueOf(one); value != nil {
+			named[value] = true
 		}
-		return false
+	}
+	whole := written(gone)
+	return drop(list, func(had any) bool {
+		if value := valueOf(had); value != nil {
+			return named[value]
+		}
+		return whole[encoded(had)]
 	}), nil
 }
 
-// sameValue reports whether two values of an attribute are one: by their "value", if they
-// have any.
-func sameValue(a, b any) bool {
-	x, isX := a.(map[string]any)
-	y, isY := b.(map[string]any)
-	if isX && isY && x["value"] != nil && y["value"] != nil {
-		return x["value"] == y["value"]
+// valueOf is the "value" of one of an attribute's values, nil if it has none.
+func valueOf(v any) any {
+	parts, _ := v.(map[string]any)
+	switch value := parts["value"].(type) {
+	case string, bool:
+		return value
 	}
-	return reflect.DeepEqual(a, b)
+	return nil
 }
 
 func drop(list []any, gone func(any) bool) []any {
