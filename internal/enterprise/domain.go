@@ -287,11 +287,18 @@ func (c *Core) verified(ctx context.Context, tx *db.Tx, s standing, claim org.Do
 }
 
 // RemoveDomain takes a claim back: nobody is sent to the organization's provider for
-// an address there any more, and the provider speaks for none.
+// an address there any more, and the provider speaks for none. As long as nobody may
+// come in otherwise, the last that is proved stays: nobody could begin a sign-in.
 func (c *Core) RemoveDomain(ctx context.Context, who Actor, id org.ID, given string) error {
 	return c.write(ctx, who, id, set, func(ctx context.Context, tx *db.Tx, s standing) error {
+		if err := org.Lock(ctx, tx, s.org.ID); err != nil { // against who removes another, or changes the policy
+			return err
+		}
 		d, err := claimed(ctx, tx, s.org.ID, given)
 		if err != nil {
+			return err
+		}
+		if err := c.spares(ctx, tx, s.org.ID, d); err != nil {
 			return err
 		}
 		if err := org.Disclaim(ctx, tx, s.org.ID, d.Name); err != nil && !errors.Is(err, db.ErrNotFound) {
@@ -299,4 +306,17 @@ func (c *Core) RemoveDomain(ctx context.Context, who Actor, id org.ID, given str
 		}
 		return c.record(ctx, tx, s, audit.DomainRemoved, map[string]any{"domain": d.Name, "verified": !d.VerifiedAt.IsZero()})
 	})
+}
+
+// spares refuses to give a proved domain up that the policy needs.
+func (c *Core) spares(ctx context.Context, tx *db.Tx, id org.ID, d org.Domain) error {
+	o, err := org.ByID(ctx, tx, id)
+	if err != nil || o.SignIn != org.SignInSSO || d.VerifiedAt.IsZero() {
+		return err
+	}
+	proved, err := provedDomains(ctx, tx, id)
+	if err == nil && len(proved) == 1 {
+		err = fault.New(fault.ConnectionUnready, LacksPolicy)
+	}
+	return err
 }
