@@ -165,11 +165,12 @@ func (r *Rig) Now() time.Time {
 	return r.clock.now
 }
 
-// Advance moves the clock. Keys are read again as in a server: not at each moment.
+// Advance moves the clock. Keys are read again as in a server: not at each moment,
+// but by Advance(0), which a node does that looks for new ones.
 func (r *Rig) Advance(d time.Duration) {
 	r.clock.mu.Lock()
 	r.clock.now = r.clock.now.Add(d)
-	stale := r.clock.now.Sub(r.clock.read) >= time.Second
+	stale := d == 0 || r.clock.now.Sub(r.clock.read) >= time.Second
 	r.clock.mu.Unlock()
 	if stale {
 		r.loadKeys()
