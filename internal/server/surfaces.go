@@ -96,6 +96,7 @@ func (s *Server) surfaces(c cores, inbox *dev.Inbox) ([]surface, error) {
 		SignIn: c.signIn, Self: c.self, Enterprise: c.enterprise, Key: s.cfg.SecretKey, CSRF: csrf, Now: s.now, Log: s.log, Issuers: issuers(s.cfg),
 		Settings: s.settings.snooplytics, Granted: below.Granted,
 	}
+	below.Lend = sn.Lend
 	pg.Deferred, sn.Signed = sn.Deferred, pg.Signed
 	all := []surface{
 		{name: "oidc", routes: slices.Concat(op.Routes(), below.Routes()), notFound: pg.NotFound, notAllowed: pg.MethodNotAllowed, crash: pg.Crash, own: true, first: true},

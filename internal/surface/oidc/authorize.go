@@ -46,7 +46,20 @@ func (a *API) getAuthorize(w http.ResponseWriter, r *http.Request) {
 		a.Connect(w, r)
 		return
 	}
-	a.authorize(w, r, oauth.AuthorizeIn{Params: spelt(oauth.Params(vals)), Cookie: wire.Cookie(r, a.Cookie)})
+	cookie, err := a.session(w, r)
+	if err != nil {
+		a.refusePage(w, r, err)
+		return
+	}
+	a.authorize(w, r, oauth.AuthorizeIn{Params: spelt(oauth.Params(vals)), Cookie: cookie})
+}
+
+// session is the cookie of the browser's session, "" for none.
+func (a *API) session(w http.ResponseWriter, r *http.Request) (string, error) {
+	if a.Lend != nil {
+		return a.Lend(w, r, a.Cookie)
+	}
+	return wire.Cookie(r, a.Cookie), nil
 }
 
 // postAuthorize is the same by a form, which brings no cookie along from another
@@ -73,7 +86,12 @@ func (a *API) authorize(w http.ResponseWriter, r *http.Request, in oauth.Authori
 // resume is GET /oauth2/continue: where the pages send a browser that has done
 // what was asked of it.
 func (a *API) resume(w http.ResponseWriter, r *http.Request) {
-	d, err := a.OAuth.Continue(r.Context(), r.URL.Query().Get("request"), wire.Cookie(r, a.Cookie), a.visitor(r))
+	cookie, err := a.session(w, r)
+	if err != nil {
+		a.refusePage(w, r, err)
+		return
+	}
+	d, err := a.OAuth.Continue(r.Context(), r.URL.Query().Get("request"), cookie, a.visitor(r))
 	a.proceed(w, r, d, err)
 }
 

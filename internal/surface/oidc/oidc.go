@@ -42,6 +42,10 @@ type API struct {
 	// Refresh takes refresh tokens that are no grant's, of a client that has proved
 	// itself, and reports whether it has answered (contract accountmaker §7).
 	Refresh func(w http.ResponseWriter, r *http.Request, id client.ID, raw string) bool
+	// Lend is the session that a browser has, of an API whose people are signed in by
+	// a cookie of its own; it gives it to the pages, whose cookie has the name. Nil
+	// knows of no other than the pages' (contract snooplytics §13).
+	Lend func(w http.ResponseWriter, r *http.Request, name string) (string, error)
 }
 
 // Routes lists every route of the surface; there are no others.

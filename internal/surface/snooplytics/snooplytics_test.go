@@ -50,7 +50,9 @@ func stage(t *testing.T, d *db.DB) transcript.Stage {
 	snoop := r.Client("Snooplytics", func(c *client.Client) { policy(&c.Policy) })
 	api := newAPI(t, r, snooplytics.Settings{Client: snoop.ID, AppURL: origin})
 	r.Mount(api.Routes(), api.MethodNotAllowed)
-	r.Mount(provider(r).Routes(), nil)
+	op := provider(r)
+	op.Lend = api.Lend
+	r.Mount(op.Routes(), nil)
 	r.NotFound(api.NotFound)
 	other := third(r)
 	ada := r.User("ada@example.com", "Ada Lovelace", password, snoop)
