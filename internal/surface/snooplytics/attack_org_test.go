@@ -82,7 +82,13 @@ func (s *siege) key(change func(*self.APIKeyIn)) string {
 // ask sends a request with a header, and returns the status and the body.
 func (s *siege) ask(method, path, header, value string) (int, string) {
 	s.Helper()
-	r, err := http.NewRequestWithContext(s.Context(), method, s.server.URL+path, strings.NewReader(`{}`))
+	return s.send(method, path, header, value, `{}`)
+}
+
+// send is ask with a body.
+func (s *siege) send(method, path, header, value, body string) (int, string) {
+	s.Helper()
+	r, err := http.NewRequestWithContext(s.Context(), method, s.server.URL+path, strings.NewReader(body))
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -94,11 +100,11 @@ func (s *siege) ask(method, path, header, value string) (int, string) {
 		s.Fatal(err)
 	}
 	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
+	got, err := io.ReadAll(res.Body)
 	if err != nil {
 		s.Fatal(err)
 	}
-	return res.StatusCode, string(body)
+	return res.StatusCode, string(got)
 }
 
 const cookieHeader = "__Secure-better-auth.session_token="

@@ -121,11 +121,11 @@ func (a *API) byToken(w http.ResponseWriter, r *http.Request, c *call, given []s
 		return nil, err
 	}
 	o := wire.OriginOf(r.Context())
-	s := session.Session{UserID: live.User.ID, AMR: live.Grant.AMR, Upstream: live.Grant.Upstream, AuthenticatedAt: live.Grant.AuthenticatedAt}
+	// How somebody signed in, and not when: an application holds the token, and what wants
+	// them to have just signed in (contract §9) is not its to do.
+	s := session.Session{UserID: live.User.ID, AMR: live.Grant.AMR, Upstream: live.Grant.Upstream}
 	return &caller{
-		Caller: self.Caller{
-			UserID: live.User.ID, Session: s, Scopes: append([]string{}, t.Scope...), AuthenticatedAt: s.AuthenticatedAt, IP: o.IP, RequestID: o.RequestID,
-		},
-		by: byToken,
+		Caller: self.Caller{UserID: live.User.ID, Session: s, Scopes: append([]string{}, t.Scope...), IP: o.IP, RequestID: o.RequestID},
+		by:     byToken,
 	}, nil
 }
