@@ -54,6 +54,12 @@ func RuledBy(ctx context.Context, tx *db.Tx, u identity.UserID, source string) (
 		`SELECT DISTINCT client_id FROM rule_roles WHERE user_id = $1 AND source = $2 AND state = 'given' ORDER BY client_id`, u, source)
 }
 
+// RuledPeople are the users whom rules of a source gave roles, in whatever client.
+func RuledPeople(ctx context.Context, tx *db.Tx, source string) ([]identity.UserID, error) {
+	return db.All(ctx, tx, func(r db.Row) (u identity.UserID, err error) { err = r.Scan(&u); return u, err },
+		`SELECT DISTINCT user_id FROM rule_roles WHERE source = $1 AND source <> '' AND state = 'given' ORDER BY user_id`, source)
+}
+
 func clearRuleState(ctx context.Context, tx *db.Tx, u identity.UserID, c ID, role string) error {
 	_, err := tx.Exec(ctx, `DELETE FROM rule_roles WHERE user_id = $1 AND client_id = $2 AND role = $3`, u, c, role)
 	return err

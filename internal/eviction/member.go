@@ -74,6 +74,30 @@ func Member(ctx context.Context, tx *db.Tx, id org.ID, u identity.UserID, now ti
 	return l, err
 }
 
+// Org ends what people have from an organization that is about to be deleted, and does
+// not go with it: the roles that its rules gave them in clients, and what its own
+// provider signed in.
+func Org(ctx context.Context, tx *db.Tx, id org.ID, now time.Time) ([]audit.Event, error) {
+	people, err := client.RuledPeople(ctx, tx, string(id))
+	if err != nil {
+		return nil, err
+	}
+	var all []audit.Event
+	for _, u := range people {
+		user, err := identity.ByID(ctx, tx, u)
+		if err != nil {
+			return nil, err
+		}
+		roles, err := dropRoles(ctx, tx, id, u, now)
+		if err != nil {
+			return nil, fmt.Errorf("drop roles: %w", err)
+		}
+		all = append(all, Lost{Roles: roles}.Events(id, user)...)
+	}
+	_, err = Upstream(ctx, tx, sso.Key(id), now)
+	return all, err
+}
+
 // dropRoles takes back what an organization's rules gave somebody in clients.
 func dropRoles(ctx context.Context, tx *db.Tx, id org.ID, u identity.UserID, now time.Time) (map[client.ID]client.RuleChange, error) {
 	in, err := client.RuledBy(ctx, tx, u, string(id))

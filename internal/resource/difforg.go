@@ -8,6 +8,7 @@ import (
 
 	"sallyport/internal/audit"
 	"sallyport/internal/db"
+	"sallyport/internal/eviction"
 	"sallyport/internal/org"
 	"sallyport/internal/sso"
 	"sallyport/internal/yaml"
@@ -288,9 +289,16 @@ func (d *differ) pruneOrgs() {
 		name := or(o.Slug, string(o.ID))
 		d.remove("org", name, audit.Event{Action: audit.OrgDeleted, Detail: map[string]any{"org": string(o.ID), "name": o.Name}},
 			func(ctx context.Context, tx *db.Tx) error {
-				err := org.Delete(ctx, tx, o.ID)
+				all, err := eviction.Org(ctx, tx, o.ID, d.now)
+				if err != nil {
+					return err
+				}
+				err = org.Delete(ctx, tx, o.ID)
 				if errors.Is(err, org.ErrHolds) {
 					return &yaml.Mistakes{List: []yaml.Mistake{{File: d.f.name, Msg: "the organization " + name + " cannot be pruned: others or clients belong to it"}}}
+				}
+				for _, e := range all {
+					err = errors.Join(err, d.record(ctx, tx, e))
 				}
 				return err
 			})

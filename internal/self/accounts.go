@@ -152,7 +152,7 @@ func (c *Core) DeleteAccount(ctx context.Context, who Caller, id org.ID) error {
 		if s.Role != org.Owner {
 			return fault.New(fault.Forbidden)
 		}
-		if err := org.Delete(ctx, tx, id); errors.Is(err, org.ErrHolds) {
+		if err := c.deleteOrg(ctx, tx, who, id); errors.Is(err, org.ErrHolds) {
 			return fault.New(fault.OrgHolds)
 		} else if errors.Is(err, db.ErrNotFound) { // another owner was first
 			return fault.New(fault.OrgUnknown)
@@ -270,6 +270,11 @@ func (c *Core) lost(ctx context.Context, tx *db.Tx, who Caller, id org.ID, user 
 			Action: audit.UserLogout, UserID: user.ID, OrgID: id, Announce: true, Detail: map[string]any{"email": user.Email, "name": user.DisplayName, "reason": "member_removed"},
 		})
 	}
+	return c.events(ctx, tx, who, all)
+}
+
+// events records what the caller's change brought about.
+func (c *Core) events(ctx context.Context, tx *db.Tx, who Caller, all []audit.Event) error {
 	for _, e := range all {
 		e.Actor, e.IP, e.RequestID = audit.User(who.UserID), who.IP, who.RequestID
 		if err := audit.Record(ctx, tx, c.Now(), e); err != nil {
@@ -277,6 +282,18 @@ func (c *Core) lost(ctx context.Context, tx *db.Tx, who Caller, id org.ID, user 
 		}
 	}
 	return nil
+}
+
+// deleteOrg deletes an organization, with what its people have from it.
+func (c *Core) deleteOrg(ctx context.Context, tx *db.Tx, who Caller, id org.ID) error {
+	all, err := eviction.Org(ctx, tx, id, c.Now())
+	if err == nil {
+		err = org.Delete(ctx, tx, id)
+	}
+	if err != nil {
+		return err
+	}
+	return c.events(ctx, tx, who, all)
 }
 
 // changeMember runs fn on a member of an organization. Whoever changes members of

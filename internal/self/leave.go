@@ -129,7 +129,7 @@ func (c *Core) leaveOrg(ctx context.Context, tx *db.Tx, who Caller, u identity.U
 	if members > 1 {
 		return fault.New(fault.LastAdministrator)
 	}
-	if err := org.Delete(ctx, tx, s.OrgID); errors.Is(err, org.ErrHolds) {
+	if err := c.deleteOrg(ctx, tx, who, s.OrgID); errors.Is(err, org.ErrHolds) {
 		return fault.New(fault.OrgHolds)
 	} else if err != nil {
 		return err

@@ -150,3 +150,30 @@ func TestLeavingVoidsNoInvitationOfOthers(t *testing.T) {
 		}
 	})
 }
+
+// An organization that is deleted leaves nobody what they had from it alone.
+func TestDeletedOrganizationLeavesNothing(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		f := newFirm(t, d)
+		f.settle(f.member)
+		if err := f.Self.DeleteAccount(t.Context(), f.owner, f.id); err != nil {
+			t.Fatal(err)
+		}
+		f.Write(func(ctx context.Context, tx *db.Tx) error {
+			s, err := client.StandingOf(ctx, tx, f.member.UserID, f.app.ID)
+			if !slices.Equal(s.Roles, []string{"user", "hand"}) {
+				t.Errorf("roles: %v", s.Roles)
+			}
+			sessions, err2 := session.ByUser(ctx, tx, f.member.UserID, f.Now())
+			if len(sessions) != 1 || sessions[0].Upstream != "" {
+				t.Errorf("sessions: %+v", sessions)
+			}
+			all, _, err3 := audit.List(ctx, tx, audit.Filter{OrgID: f.id, Action: audit.UserRoleChanged, Limit: 10})
+			if len(all) != 1 || all[0].UserID != f.member.UserID {
+				t.Errorf("audit: %+v", all)
+			}
+			return errors.Join(err, err2, err3)
+		})
+	})
+}
