@@ -55,7 +55,8 @@ type Visit struct {
 }
 
 const (
-	// perMinute is how many requests of one directory are answered in a minute. Entra asks
+	// perMinute is how many requests of one directory, or operations of a bulk request,
+	// are answered in a minute. Entra asks
 	// for 25 a second to be possible.
 	perMinute = 3000
 	// maxAgent is how much of a program's name is kept, in characters.
@@ -79,12 +80,8 @@ func (c *Core) Open(ctx context.Context, in Visit) (Caller, error) {
 	})
 	if err == nil {
 		err = c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
-			wait, _, err := limit.Take(ctx, tx, now, limit.Rule{Name: "directory", Key: string(t.OrgID), N: perMinute, Per: time.Minute})
-			if err != nil {
+			if err := c.take(ctx, tx, t.OrgID); err != nil {
 				return err
-			}
-			if wait > 0 {
-				return fault.Later(fault.RateLimited, wait)
 			}
 			// Who became a member since, by signing in or by an invitation, is its affair too.
 			noted, err := directory.Use(ctx, tx, t, clip(in.Agent, maxAgent), now)
@@ -98,6 +95,19 @@ func (c *Core) Open(ctx context.Context, in Visit) (Caller, error) {
 		return Caller{}, fault.New(fault.Unauthenticated)
 	}
 	return Caller{OrgID: t.OrgID, IP: in.IP, RequestID: in.RequestID}, err
+}
+
+// Count counts one operation of a request that has many, as a request of its own.
+func (c *Core) Count(ctx context.Context, who Caller) error {
+	return c.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error { return c.take(ctx, tx, who.OrgID) })
+}
+
+func (c *Core) take(ctx context.Context, tx *db.Tx, id org.ID) error {
+	wait, _, err := limit.Take(ctx, tx, c.Now(), limit.Rule{Name: "directory", Key: string(id), N: perMinute, Per: time.Minute})
+	if err == nil && wait > 0 {
+		err = fault.Later(fault.RateLimited, wait)
+	}
+	return err
 }
 
 // clip is s in at most n characters, of those that can be stored.

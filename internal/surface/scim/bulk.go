@@ -184,6 +184,10 @@ func (j *job) do(ctx context.Context, o order, named []string) {
 		j.tell(o, answer{}, &problem{status: 404, detail: "No such path."})
 		return
 	}
+	if err := j.a.Provision.Count(ctx, j.x.who); err != nil {
+		j.tell(o, answer{}, j.a.problemOf(ctx, err))
+		return
+	}
 	x := j.x
 	x.id, x.body, x.versions = resolved(id), o.data, o.versions
 	out, err := handler(ctx, x)
