@@ -3,6 +3,7 @@ package self
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"sallyport/internal/client"
@@ -71,10 +72,11 @@ func (c *Core) Sitting(ctx context.Context, in SittingIn) (Sitting, error) {
 	return out, err
 }
 
-// renewable reports whether the session may live longer than it was to. One that began
-// shorter than others ends with another, at the provider that it came by; and one that
-// the person could not begin now, because their organization demands another sign-in,
-// goes on as long as it has and no longer.
+// renewable reports whether the session may live longer than it was to. One by the
+// provider of the person's organization that began shorter than Life may end with the one
+// there; and one that they could not begin now, because their organization demands
+// another sign-in, goes on as long as it has and no longer.
 func (s Sitting) renewable(life time.Duration, now time.Time) bool {
-	return !s.Session.ExpiresAt.Before(s.Session.CreatedAt.Add(life)) && s.Standing.Demand.Met(s.Session.Upstream, session.TwoFactors(s.Session.AMR), now)
+	ends := strings.HasPrefix(s.Session.Upstream, client.ConnectionPrefix) && s.Session.ExpiresAt.Before(s.Session.CreatedAt.Add(life))
+	return !ends && s.Standing.Demand.Met(s.Session.Upstream, session.TwoFactors(s.Session.AMR), now)
 }
