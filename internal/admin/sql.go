@@ -92,6 +92,7 @@ func people(ctx context.Context, tx *db.Tx, ids []identity.UserID) (map[identity
 		}
 		some, err := db.All(ctx, tx, scanPerson, `SELECT u.id, m.address, u.display_name, u.created_at,
 			EXISTS (SELECT 1 FROM totp t WHERE t.user_id = u.id AND t.confirmed_at IS NOT NULL)
+				OR EXISTS (SELECT 1 FROM mailed_factors f WHERE f.user_id = u.id AND f.chosen)
 			FROM users u LEFT JOIN emails m ON m.user_id = u.id AND m.is_primary WHERE u.id IN (`+strings.Join(marks, ", ")+`)`, args...)
 		if err != nil {
 			return nil, fmt.Errorf("read users: %w", err)

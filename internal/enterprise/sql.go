@@ -38,13 +38,14 @@ func owners(ctx context.Context, tx *db.Tx, id org.ID) ([]owner, error) {
 }
 
 // factors are the members of an organization with whether they have a second factor:
-// an authenticator that is confirmed, or a passkey.
+// an authenticator that is confirmed, codes by mail that they chose, or a passkey.
 func factors(ctx context.Context, tx *db.Tx, id org.ID) ([]MemberFactor, error) {
 	return db.All(ctx, tx, func(r db.Row) (f MemberFactor, err error) {
 		err = r.Scan(&f.MembershipID, &f.UserID, &f.Role, &f.Email, &f.Name, &f.TwoFactor)
 		return f, err
 	}, `SELECT m.id, m.user_id, m.role, COALESCE(e.address, ''), u.display_name,
-			EXISTS (SELECT 1 FROM totp t WHERE t.user_id = u.id AND t.confirmed_at IS NOT NULL) OR EXISTS (SELECT 1 FROM passkeys p WHERE p.user_id = u.id)
+			EXISTS (SELECT 1 FROM totp t WHERE t.user_id = u.id AND t.confirmed_at IS NOT NULL)
+			OR EXISTS (SELECT 1 FROM mailed_factors f WHERE f.user_id = u.id AND f.chosen) OR EXISTS (SELECT 1 FROM passkeys p WHERE p.user_id = u.id)
 		FROM memberships m JOIN users u ON u.id = m.user_id LEFT JOIN emails e ON e.user_id = u.id AND e.is_primary
 		WHERE m.org_id = $1 ORDER BY m.created_at, m.id`, id)
 }
