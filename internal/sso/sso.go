@@ -70,7 +70,7 @@ type Connection struct {
 	SignRequests  bool
 	WantEncrypted bool
 	NameIDFormat  string
-	Keys          []KeyPair // ours, the newest first
+	Keys          []KeyPair // ours: the first signs, all decrypt
 
 	Attributes Attributes
 	Roles      []RoleRule
