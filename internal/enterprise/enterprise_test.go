@@ -180,15 +180,18 @@ func TestWhoMayDoWhat(t *testing.T) {
 			from org.Role // the least role of a member
 			only bool     // for members
 		}{
-			"look":          {func(a enterprise.Actor) error { _, err := e.View(ctx, a, f.org.ID); return err }, true, org.Owner, false},
-			"domains":       {func(a enterprise.Actor) error { _, err := e.Domains(ctx, a, f.org.ID); return err }, true, org.Owner, false},
-			"policy":        {func(a enterprise.Actor) error { _, err := e.Policy(ctx, a, f.org.ID); return err }, true, org.Owner, false},
-			"connect":       {func(a enterprise.Actor) error { _, err := e.SetConnection(ctx, a, f.org.ID, in); return err }, true, org.Owner, false},
-			"switch on":     {func(a enterprise.Actor) error { _, err := e.Enable(ctx, a, f.org.ID, true); return err }, true, org.Owner, false},
-			"claim":         {func(a enterprise.Actor) error { _, err := e.AddDomain(ctx, a, f.org.ID, "acme.com"); return err }, true, org.Owner, false},
-			"directory":     {func(a enterprise.Actor) error { _, _, err := e.SetDirectory(ctx, a, f.org.ID, false); return err }, true, org.Owner, false},
-			"end a token":   {func(a enterprise.Actor) error { return e.EndDirectoryToken(ctx, a, f.org.ID, "none") }, true, org.Owner, false},
-			"demand any":    {func(a enterprise.Actor) error { _, err := e.SetPolicy(ctx, a, f.org.ID, org.SignInAny); return err }, true, org.Owner, false},
+			"look":        {func(a enterprise.Actor) error { _, err := e.View(ctx, a, f.org.ID); return err }, true, org.Owner, false},
+			"domains":     {func(a enterprise.Actor) error { _, err := e.Domains(ctx, a, f.org.ID); return err }, true, org.Owner, false},
+			"policy":      {func(a enterprise.Actor) error { _, err := e.Policy(ctx, a, f.org.ID); return err }, true, org.Owner, false},
+			"connect":     {func(a enterprise.Actor) error { _, err := e.SetConnection(ctx, a, f.org.ID, in); return err }, true, org.Owner, false},
+			"switch on":   {func(a enterprise.Actor) error { _, err := e.Enable(ctx, a, f.org.ID, true); return err }, true, org.Owner, false},
+			"claim":       {func(a enterprise.Actor) error { _, err := e.AddDomain(ctx, a, f.org.ID, "acme.com"); return err }, true, org.Owner, false},
+			"directory":   {func(a enterprise.Actor) error { _, _, err := e.SetDirectory(ctx, a, f.org.ID, false); return err }, true, org.Owner, false},
+			"end a token": {func(a enterprise.Actor) error { return e.EndDirectoryToken(ctx, a, f.org.ID, "none") }, true, org.Owner, false},
+			"demand any": {func(a enterprise.Actor) error {
+				_, err := e.SetPolicy(ctx, a, f.org.ID, org.SignInAny, nil)
+				return err
+			}, true, org.Owner, false},
 			"demand nobody": {func(a enterprise.Actor) error { _, err := e.SetMFA(ctx, a, f.org.ID, enterprise.MFA{}); return err }, true, org.Owner, false},
 			"links":         {func(a enterprise.Actor) error { _, err := e.SetupLinks(ctx, a, f.org.ID); return err }, false, org.Owner, false},
 			"members' MFA":  {func(a enterprise.Actor) error { _, err := e.MFA(ctx, a, f.org.ID); return err }, false, org.Viewer, true},

@@ -66,12 +66,14 @@ func (c *Core) Policy(ctx context.Context, who Actor, id org.ID) (Policy, error)
 
 // SetPolicy says how members must sign in from now on. Their own provider alone can
 // be demanded once there is one that works: it is on, a domain is proved, and the
-// owner who asks has come in by it; of who has a set-up link, a test has.
-func (c *Core) SetPolicy(ctx context.Context, who Actor, id org.ID, in org.SignIn) (Policy, error) {
-	return c.setPolicy(ctx, who, id, in, 0)
+// owner who asks has come in by it; of who has a set-up link, a test has. The same is
+// wanted of who takes the owners' other way in from them: breakGlass, which stays if it
+// is nil, and is not for who has a link.
+func (c *Core) SetPolicy(ctx context.Context, who Actor, id org.ID, in org.SignIn, breakGlass *bool) (Policy, error) {
+	return c.setPolicy(ctx, who, id, in, 0, breakGlass)
 }
 
-func (c *Core) setPolicy(ctx context.Context, who Actor, id org.ID, in org.SignIn, grace int) (Policy, error) {
+func (c *Core) setPolicy(ctx context.Context, who Actor, id org.ID, in org.SignIn, grace int, breakGlass *bool) (Policy, error) {
 	var p Policy
 	if !slices.Contains(org.SignIns, in) {
 		return p, invalid("sign_in")
@@ -83,18 +85,28 @@ func (c *Core) setPolicy(ctx context.Context, who Actor, id org.ID, in org.SignI
 		if s.link.ID != "" && (in == org.SignInMFA || s.org.SignIn == org.SignInMFA) {
 			return fault.New(fault.Forbidden) // factors of ours are not the business of who looks after the provider
 		}
+		if s.link.ID != "" && breakGlass != nil {
+			return fault.New(fault.Forbidden) // nor is what the owners fall back on
+		}
 		if err := org.Lock(ctx, tx, s.org.ID); err != nil { // against who removes the connection meanwhile
 			return err
 		}
-		if in == org.SignInSSO && s.org.SignIn != in {
+		o, err := org.ByID(ctx, tx, s.org.ID)
+		if err != nil {
+			return err
+		}
+		s.org = o // as it is now that nobody else changes it
+		glass := o.BreakGlass
+		assign(&glass, breakGlass)
+		if in == org.SignInSSO && o.SignIn != in || o.BreakGlass && !glass {
 			if err := c.ready(ctx, tx, s); err != nil {
 				return err
 			}
 		}
-		if err := c.change(ctx, tx, s, in, grace); err != nil {
+		if err := c.change(ctx, tx, s, in, grace, glass); err != nil {
 			return err
 		}
-		o, err := org.ByID(ctx, tx, s.org.ID)
+		o, err = org.ByID(ctx, tx, s.org.ID)
 		p = policyOf(o)
 		return err
 	})
@@ -102,18 +114,23 @@ func (c *Core) setPolicy(ctx context.Context, who Actor, id org.ID, in org.SignI
 }
 
 // change stores a policy, if it is another one.
-func (c *Core) change(ctx context.Context, tx *db.Tx, s standing, in org.SignIn, grace int) error {
-	if in == s.org.SignIn && (in != org.SignInMFA || grace == s.org.GraceDays) {
+func (c *Core) change(ctx context.Context, tx *db.Tx, s standing, in org.SignIn, grace int, glass bool) error {
+	same := in == s.org.SignIn && (in != org.SignInMFA || grace == s.org.GraceDays)
+	if same && glass == s.org.BreakGlass {
 		return nil
 	}
 	now := c.Now()
-	if err := org.SetPolicy(ctx, tx, s.org.ID, in, s.org.BreakGlass, now); err != nil {
+	if err := org.SetPolicy(ctx, tx, s.org.ID, in, glass, now); err != nil {
 		return err
 	}
-	if err := org.SetGrace(ctx, tx, s.org.ID, grace, now); err != nil {
-		return err
+	detail := map[string]any{"sign_in": in, "previous_sign_in": s.org.SignIn, "break_glass": glass}
+	if !same {
+		if err := org.SetGrace(ctx, tx, s.org.ID, grace, now); err != nil {
+			return err
+		}
+		detail["grace_days"] = grace
 	}
-	return c.record(ctx, tx, s, audit.PolicyChanged, map[string]any{"sign_in": in, "previous_sign_in": s.org.SignIn, "grace_days": grace})
+	return c.record(ctx, tx, s, audit.PolicyChanged, detail)
 }
 
 // ready refuses an organization that would shut its own members out.
@@ -180,7 +197,7 @@ func (c *Core) SetMFA(ctx context.Context, who Actor, id org.ID, m MFA) (MFA, er
 			in = p.SignIn
 		}
 	}
-	p, err := c.setPolicy(ctx, who, id, in, m.GraceDays)
+	p, err := c.setPolicy(ctx, who, id, in, m.GraceDays, nil)
 	return mfaOf(p), err
 }
 

@@ -21,7 +21,7 @@ func TestProviderIsDemandedOnceItWorks(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		f := newFirm(t, d)
 		demand := func(who enterprise.Actor) error {
-			_, err := f.Enterprise.SetPolicy(t.Context(), who, f.org.ID, org.SignInSSO)
+			_, err := f.Enterprise.SetPolicy(t.Context(), who, f.org.ID, org.SignInSSO, nil)
 			return err
 		}
 		is(t, "no connection", demand(f.owner), fault.ConnectionUnready, enterprise.LacksConnection)
@@ -51,7 +51,7 @@ func TestProviderIsDemandedOnceItWorks(t *testing.T) {
 		*in.Enabled = false
 		_, err = f.Enterprise.SetConnection(t.Context(), f.owner, f.org.ID, in)
 		is(t, "set to off", err, fault.ConnectionUnready, enterprise.LacksPolicy)
-		_, err = f.Enterprise.SetPolicy(t.Context(), f.owner, f.org.ID, "king")
+		_, err = f.Enterprise.SetPolicy(t.Context(), f.owner, f.org.ID, "king", nil)
 		is(t, "no such policy", err, fault.FieldInvalid)
 	})
 }
@@ -66,7 +66,7 @@ func TestLinkDemandsTheProviderAfterATest(t *testing.T) {
 		f.connect(f.link, in)
 		f.prove("acme.com")
 		set := func(in org.SignIn) error {
-			_, err := f.Enterprise.SetPolicy(t.Context(), f.link, "", in)
+			_, err := f.Enterprise.SetPolicy(t.Context(), f.link, "", in, nil)
 			return err
 		}
 		test := func(p upstream.Profile) {
@@ -86,7 +86,7 @@ func TestLinkDemandsTheProviderAfterATest(t *testing.T) {
 		_, other := f.provider()
 		f.connect(f.link, other)
 		is(t, "another connection since", set(org.SignInSSO), fault.ConnectionUnready, enterprise.LacksSignIn)
-		_, err := f.Enterprise.SetPolicy(t.Context(), f.owner, f.org.ID, org.SignInMFA)
+		_, err := f.Enterprise.SetPolicy(t.Context(), f.owner, f.org.ID, org.SignInMFA, nil)
 		is(t, "the owner demands a factor", err, "")
 		is(t, "a link undoes that", set(org.SignInAny), fault.Forbidden)
 	})
@@ -124,7 +124,7 @@ func TestMembersMeetThePolicy(t *testing.T) {
 		}
 		key := sso.Key(f.org.ID)
 		policy := func(in org.SignIn) {
-			_, err := f.Enterprise.SetPolicy(t.Context(), f.runner, f.org.ID, in)
+			_, err := f.Enterprise.SetPolicy(t.Context(), f.runner, f.org.ID, in, nil)
 			is(t, string(in), err, "")
 		}
 		policy(org.SignInSSO)
@@ -190,7 +190,7 @@ func TestFactorsAndProviderAreOnePolicy(t *testing.T) {
 	_, in := f.provider()
 	f.connect(f.runner, in)
 	f.prove("acme.com")
-	_, err := f.Enterprise.SetPolicy(t.Context(), f.runner, f.org.ID, org.SignInSSO)
+	_, err := f.Enterprise.SetPolicy(t.Context(), f.runner, f.org.ID, org.SignInSSO, nil)
 	is(t, "sso", err, "")
 	if m, err := f.Enterprise.SetMFA(t.Context(), f.runner, f.org.ID, enterprise.MFA{}); err != nil || m.Required {
 		t.Errorf("got %+v %v", m, err)
@@ -226,6 +226,17 @@ func TestComplianceCountsWhoHasASecondFactor(t *testing.T) {
 			want.MembershipID = got.Members[i].MembershipID
 			if got.Members[i] != want || want.MembershipID == "" {
 				t.Errorf("got %+v, want %+v", got.Members[i], want)
+			}
+		}
+		// Codes by mail count for who chose them.
+		for compliant, chosen := range map[int]bool{2: false, 3: true} {
+			f.Write(func(ctx context.Context, tx *db.Tx) error {
+				_, err := tx.Exec(ctx, `INSERT INTO mailed_factors (user_id, chosen, barred, created_at) VALUES ($1, $2, $3, 0)
+					ON CONFLICT (user_id) DO UPDATE SET chosen = excluded.chosen`, f.admin.UserID, chosen, false)
+				return err
+			})
+			if got, err = f.Enterprise.Compliance(t.Context(), f.admin, f.org.ID); err != nil || got.Compliant != compliant || got.Members[1].TwoFactor != chosen {
+				t.Errorf("mailed codes chosen %v: %+v, %v", chosen, got, err)
 			}
 		}
 	})

@@ -74,7 +74,7 @@ func docs(api *huma.OpenAPI) http.HandlerFunc {
 // paths is the order of the page.
 var paths = []string{
 	"/admin/v1/queue", "/admin/v1/queue/decisions", "/admin/v1/queue/next", "/admin/v1/queue/notify",
-	"/admin/v1/orgs", "/admin/v1/orgs/{org}/sso", "/admin/v1/orgs/{org}/policy", "/admin/v1/orgs/{org}/domains", "/admin/v1/orgs/{org}/domains/{domain}",
+	"/admin/v1/orgs", "/admin/v1/orgs/{org}/sso", "/admin/v1/orgs/{org}/sso/keys", "/admin/v1/orgs/{org}/sso/keys/{key}", "/admin/v1/orgs/{org}/policy", "/admin/v1/orgs/{org}/domains", "/admin/v1/orgs/{org}/domains/{domain}",
 	"/admin/v1/orgs/{org}/setup-links", "/admin/v1/orgs/{org}/setup-links/{link}", "/admin/v1/orgs/{org}/directory",
 }
 

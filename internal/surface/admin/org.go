@@ -29,6 +29,9 @@ func (a *API) orgRoutes(api huma.API) {
 	huma.Register(api, op(put, "set-sso", "/{org}/sso", "Set its provider up, or change it",
 		"What the provider publishes is read before anything is stored. What is left out stays. Another issuer, or of SAML none of the certificates that there were, drops the links to the one before: confirm that."), a.setSSO)
 	huma.Register(api, op(remove, "remove-sso", "/{org}/sso", "Remove its provider", "Who was signed in by it is signed out."), a.removeSSO)
+	huma.Register(api, op(post, "add-sso-key", "/{org}/sso/keys", "Make a new key pair for its SAML provider",
+		"Beside the one that there is, which goes on signing until it is ended; both open what is encrypted to them, and the metadata of ours show both."), a.addKey)
+	huma.Register(api, op(remove, "end-sso-key", "/{org}/sso/keys/{key}", "End a key pair of ours", "The other one signs from now on."), a.endKey)
 	huma.Register(api, op(put, "set-sign-in", "/{org}/policy", "How its members must sign in", ""), a.setSignIn)
 	huma.Register(api, op(post, "claim-domain", "/{org}/domains", "Claim a domain, or prove it",
 		"Answers with the TXT record that proves the domain. With verify the record is looked for."), a.claim)
@@ -47,10 +50,11 @@ type orgShown struct {
 	Name   string     `json:"name"`
 	Status org.Status `json:"status"`
 	SignIn org.SignIn `json:"sign_in" enum:"any,mfa,sso" doc:"How its members must sign in"`
+	Glass  bool       `json:"break_glass" doc:"An owner with a second factor comes in without its provider"`
 }
 
 func orgOf(o org.Org) orgShown {
-	return orgShown{ID: o.ID, Slug: o.Slug, Name: o.Name, Status: o.Status, SignIn: o.SignIn}
+	return orgShown{ID: o.ID, Slug: o.Slug, Name: o.Name, Status: o.Status, SignIn: o.SignIn, Glass: o.BreakGlass}
 }
 
 type orgsIn struct {
@@ -118,6 +122,7 @@ type connection struct {
 	IdPInitiated  bool           `json:"idp_initiated"`
 	SignRequests  bool           `json:"sign_requests"`
 	WantEncrypted bool           `json:"want_encrypted"`
+	Keys          []keyShown     `json:"keys,omitempty" doc:"Ours, of SAML: the first signs"`
 	Attributes    sso.Attributes `json:"attributes"`
 	Roles         []sso.RoleRule `json:"roles" nullable:"false"`
 	Revision      int64          `json:"revision"`
@@ -134,6 +139,9 @@ func connectionOf(v enterprise.View) *connection {
 		Scopes: c.Scopes, MetadataURL: c.MetadataURL, SignOnURL: c.SignOnURL, LogoutURL: c.LogoutURL, Certificates: c.Certificates,
 		IdPInitiated: c.IdPInitiated, SignRequests: c.SignRequests, WantEncrypted: c.WantEncrypted, Attributes: c.Attributes, Roles: c.Roles,
 		Revision: c.Revision, UpdatedAt: c.UpdatedAt,
+	}
+	for _, k := range c.Keys {
+		out.Keys = append(out.Keys, keyShown{enterprise.KeyID(k), k.Certificate, k.CreatedAt.UTC()})
 	}
 	if out.Roles == nil {
 		out.Roles = []sso.RoleRule{}
@@ -252,12 +260,13 @@ type setSignInIn struct {
 	Org  string `path:"org" maxLength:"63" doc:"Its id or slug"`
 	Body struct {
 		SignIn org.SignIn `json:"sign_in" enum:"any,mfa,sso" doc:"sso wants a provider that is on and a proved domain"`
+		Glass  *bool      `json:"break_glass,omitempty" doc:"Whether an owner with a second factor comes in without the provider. Off wants what sso does. Left out stays."`
 	}
 }
 
 func (a *API) setSignIn(ctx context.Context, in *setSignInIn) (*ssoOut, error) {
 	return a.view(ctx, in.Org, func(who enterprise.Actor, id org.ID) error {
-		_, err := a.Enterprise.SetPolicy(ctx, who, id, in.Body.SignIn)
+		_, err := a.Enterprise.SetPolicy(ctx, who, id, in.Body.SignIn, in.Body.Glass)
 		return err
 	})
 }

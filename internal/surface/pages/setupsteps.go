@@ -196,7 +196,7 @@ func (p *Pages) postOn(w http.ResponseWriter, r *http.Request, in *wire.Params, 
 	on, jit, trust := in.Has("on"), in.Has("jit"), in.Has("trust_mfa")
 	var err error
 	if policy != org.SignInSSO && at.Policy.SignIn == org.SignInSSO { // before it is switched off
-		_, err = p.Enterprise.SetPolicy(ctx, who, "", policy)
+		_, err = p.Enterprise.SetPolicy(ctx, who, "", policy, nil)
 	}
 	if err == nil && c.Enabled && !on { // which must work though the provider does not
 		_, err = p.Enterprise.Enable(ctx, who, "", false)
@@ -209,7 +209,7 @@ func (p *Pages) postOn(w http.ResponseWriter, r *http.Request, in *wire.Params, 
 		_, err = p.Enterprise.SetConnection(ctx, who, "", change)
 	}
 	if err == nil && policy != at.Policy.SignIn {
-		_, err = p.Enterprise.SetPolicy(ctx, who, "", policy)
+		_, err = p.Enterprise.SetPolicy(ctx, who, "", policy, nil)
 	}
 	if err != nil {
 		p.setupFailed(w, r, pageSetupOn, at, setupData{}, err)

@@ -24,17 +24,20 @@ func (a *API) policyRoutes() []route {
 // requirements are what an organization may demand, by their names on the wire.
 var requirements = map[string]org.SignIn{"any": org.SignInAny, "mfa_required": org.SignInMFA, "sso_only": org.SignInSSO}
 
+// requirement is the policy. OwnerBreakGlass, which the contract does not have, lets an
+// owner with a second factor in without the provider.
 type requirement struct {
-	Requirement string `json:"requirement"`
+	Requirement     string `json:"requirement"`
+	OwnerBreakGlass bool   `json:"ownerBreakGlass"`
 }
 
 func requirementOf(p enterprise.Policy) requirement {
 	for name, s := range requirements {
 		if s == p.SignIn {
-			return requirement{name}
+			return requirement{name, p.BreakGlass}
 		}
 	}
-	return requirement{"any"}
+	return requirement{"any", p.BreakGlass}
 }
 
 // getPolicy is GET …/settings/auth-policy.
@@ -53,10 +56,14 @@ func (a *API) putPolicy(w http.ResponseWriter, r *http.Request, c *call) error {
 	if name != "" && !known {
 		c.wrong("requirement", "Invalid requirement")
 	}
+	var glass *bool
+	if on, said := c.body.OptBool("ownerBreakGlass"); said {
+		glass = &on
+	}
 	if err := c.err(); err != nil {
 		return err
 	}
-	p, err := a.Enterprise.SetPolicy(r.Context(), c.actor(r), c.org, want)
+	p, err := a.Enterprise.SetPolicy(r.Context(), c.actor(r), c.org, want, glass)
 	if err != nil {
 		return err
 	}
