@@ -137,8 +137,12 @@ func Left(ctx context.Context, tx *db.Tx, id org.ID, u identity.UserID, now time
 }
 
 // Joined notes in a directory that somebody was given a place by hand whom it has, but
-// not as active: what it says next of their name must not put them out.
+// not as active: what it says next of their name must not put them out. Whom it deleted
+// it may find anew.
 func Joined(ctx context.Context, tx *db.Tx, id org.ID, u identity.UserID, now time.Time) error {
+	if _, err := tx.Exec(ctx, `DELETE FROM directory_users WHERE org_id = $1 AND user_id = $2 AND gone AND NOT disabled`, id, u); err != nil {
+		return err
+	}
 	_, err := tx.Exec(ctx, `UPDATE directory_users SET active = TRUE, version = version + 1, updated_at = $3
 		WHERE org_id = $1 AND user_id = $2 AND NOT active AND NOT gone`, id, u, db.At(now))
 	return err

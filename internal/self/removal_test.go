@@ -118,6 +118,17 @@ func TestRemovedMemberKeepsNothing(t *testing.T) {
 			if !u.Active {
 				t.Error("who was asked back is not active in the directory: its next word puts them out")
 			}
+			return errors.Join(err, directory.Remove(ctx, tx, u, f.Now()), org.Leave(ctx, tx, f.id, late.UserID))
+		})
+		f.bid("late@example.com")
+		if _, err := f.accept(late, mailed(t, f.Rig, "late@example.com")); err != nil {
+			t.Fatal(err)
+		}
+		f.Write(func(ctx context.Context, tx *db.Tx) error {
+			barred, err := directory.Barred(ctx, tx, f.id, late.UserID)
+			if barred {
+				t.Error("a member whom the directory had deleted cannot sign in by the provider")
+			}
 			return err
 		})
 	})
