@@ -188,7 +188,7 @@ func (c *customers) hooks() map[string]func(*testing.T, map[string]string) {
 	}
 	for name, trouble := range map[string]upstreamtest.Trouble{
 		"wrong-nonce": upstreamtest.WrongNonce, "wrong-audience": upstreamtest.WrongAudience, "wrong-issuer": upstreamtest.WrongIssuer,
-		"unsigned": upstreamtest.Unsigned, "confused": upstreamtest.Confused, "wrong-iss": upstreamtest.WrongIss, "down": upstreamtest.Down,
+		"unsigned": upstreamtest.Unsigned, "confused": upstreamtest.Confused, "wrong-iss": upstreamtest.WrongIss, "down": upstreamtest.Down, "bad-secret": upstreamtest.BadSecret,
 	} {
 		all[name] = misbehave(trouble)
 	}
