@@ -60,7 +60,7 @@ func (c *Core) inviteToAccount(ctx context.Context, tx *db.Tx, who Caller, in In
 	if err != nil {
 		return invite.Invite{}, err
 	}
-	rules := append([]limit.Rule{{Name: "self.invite", Key: string(who.UserID), N: 50, Per: time.Hour}}, in.Limits...)
+	rules := append(inviteLimits(who.UserID, in.Email), in.Limits...)
 	if err := takeAll(ctx, tx, c.Now(), rules); err != nil {
 		return invite.Invite{}, err
 	}
@@ -85,6 +85,15 @@ func (c *Core) inviteToAccount(ctx context.Context, tx *db.Tx, who Caller, in In
 		return invite.Invite{}, err
 	}
 	return made, c.in(ctx, tx, who, audit.InviteCreated, in.Account, cl, identity.User{}, map[string]any{"invite_id": made.ID, "email": in.Email, "role": string(in.Role)})
+}
+
+// inviteLimits are the core's own on mails that somebody has sent to others: as many as
+// one person sends, and as many as one mailbox gets, whoever sends them. Anybody may have
+// an organization, and says what it is called.
+func inviteLimits(by identity.UserID, email string) []limit.Rule {
+	return []limit.Rule{
+		{Name: "self.invite", Key: string(by), N: 50, Per: time.Hour}, {Name: "self.invite.email", Key: email, N: 10, Per: time.Hour},
+	}
 }
 
 func (c *Core) mailAccountInvite(ctx context.Context, tx *db.Tx, cl client.Client, o org.Org, by identity.User, i invite.Invite, link string) error {

@@ -85,7 +85,7 @@ func (c *Core) ResendInvite(ctx context.Context, who Caller, in ResendIn) (invit
 		if err := mayGive(s, i.OrgRole); err != nil {
 			return err
 		}
-		rules := []limit.Rule{{Name: "self.invite", Key: string(me.ID), N: 50, Per: time.Hour}, {Name: "self.resend", Key: i.ID, N: 3, Per: time.Hour}}
+		rules := append(inviteLimits(me.ID, i.Email), limit.Rule{Name: "self.resend", Key: i.ID, N: 3, Per: time.Hour})
 		if err := takeAll(ctx, tx, c.Now(), rules); err != nil {
 			return err
 		}

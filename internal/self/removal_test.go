@@ -188,3 +188,28 @@ func TestDeletedOrganizationLeavesNothing(t *testing.T) {
 		})
 	})
 }
+
+// Nobody's mailbox is filled with invitations that are taken back and sent again, by
+// however many organizations.
+func TestInvitationsToOneAddressAreFew(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		f := newFirm(t, d)
+		for range 10 {
+			made := f.bid("victim@example.com")
+			if err := f.Self.RevokeInvite(t.Context(), f.owner, f.id, made[0].Invite.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		other, err := f.Self.CreateOrganization(t.Context(), f.stranger, "Other", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := self.InviteAccountIn{ClientID: f.app.ID, Account: other.OrgID, Role: org.Member}
+		_, err = f.Self.InviteAll(t.Context(), f.stranger, in, []string{"victim@example.com"})
+		is(t, "the eleventh", err, fault.RateLimited)
+		if _, err = f.Self.InviteAll(t.Context(), f.stranger, in, []string{"somebody@example.com"}); err != nil {
+			t.Error(err)
+		}
+	})
+}
