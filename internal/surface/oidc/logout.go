@@ -3,6 +3,7 @@ package oidc
 import (
 	"net/http"
 	"net/url"
+	"slices"
 
 	"sallyport/internal/wire"
 )
@@ -29,7 +30,11 @@ func (a *API) endSession(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	cookies := a.cookies(r)
+	cookies, err := a.cookies(w, r)
+	if err != nil {
+		a.refusePage(w, r, err)
+		return
+	}
 	out, err := a.OAuth.Leaving(r.Context(), handle, cookies)
 	if err != nil {
 		a.refusePage(w, r, err)
@@ -71,12 +76,16 @@ func (a *API) postEndSession(w http.ResponseWriter, r *http.Request) {
 }
 
 // cookies are the values of the session cookie: there may be several, of paths
-// that hold one another.
-func (a *API) cookies(r *http.Request) (all []string) {
+// that hold one another; and that of the session which is lent.
+func (a *API) cookies(w http.ResponseWriter, r *http.Request) (all []string, err error) {
 	for _, c := range r.CookiesNamed(a.Cookie) {
 		if c.Value != "" {
 			all = append(all, c.Value)
 		}
 	}
-	return all
+	lent, err := a.session(w, r)
+	if lent != "" && !slices.Contains(all, lent) {
+		all = append(all, lent)
+	}
+	return all, err
 }

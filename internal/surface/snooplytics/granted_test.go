@@ -9,6 +9,7 @@ import (
 	"sallyport/internal/rig"
 	"sallyport/internal/surface/oidc"
 	"sallyport/internal/surface/snooplytics"
+	"sallyport/internal/wire"
 )
 
 // provider is the provider below /api/auth (contract §13).
@@ -16,6 +17,9 @@ func provider(r *rig.Rig) *oidc.API {
 	return &oidc.API{
 		OAuth: r.OAuth, Keys: r.Keys, Tokens: r.Tokens, Now: r.Now, Log: slog.New(slog.DiscardHandler), Issuers: []string{rig.Base},
 		Prefix: "/api/auth", Cookie: "km_sso",
+		Message: func(w http.ResponseWriter, _ *http.Request, status int, title, _ string) {
+			wire.Write(w, status, "text/plain", []byte(title))
+		},
 	}
 }
 
