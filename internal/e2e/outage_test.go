@@ -106,7 +106,7 @@ func viaProxy(t *testing.T, database string) (*proxy, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{server: u.Host, address: "127.0.0.1:0", conns: map[net.Conn]bool{}}
+	p := &proxy{server: u.Host, address: freeAddress(t), conns: map[net.Conn]bool{}}
 	p.listen(t)
 	t.Cleanup(p.cut)
 	u.Host = p.address

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"sallyport/internal/mail/mailtest"
@@ -128,13 +129,27 @@ func (s *site) command(args ...string) string {
 	return out.String()
 }
 
+// The ports of our own processes are below those that a system gives to whoever
+// asks for any: between two starts of a process nobody gets its port by chance.
+const (
+	firstPort = 20_000
+	lastPort  = 30_000
+)
+
+var nextPort atomic.Int64
+
 // freeAddress is a loopback address that nobody listens on now.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	start := int64(os.Getpid()) * 61 // not where the tests of another checkout begin
+	for range 1000 {
+		port := firstPort + (start+nextPort.Add(1))%(lastPort-firstPort)
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			defer ln.Close()
+			return ln.Addr().String()
+		}
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
