@@ -31,11 +31,11 @@ const SetupCookie = "sp_setup"
 func (p *Pages) setupRoutes() []wire.Route {
 	routes := []wire.Route{
 		{Method: "GET", Pattern: "/setup", Handler: p.setup},
-		{Method: "POST", Pattern: "/setup/theirs", Handler: p.setupForm(p.postTheirs)},
-		{Method: "POST", Pattern: "/setup/domain", Handler: p.setupForm(p.postDomain)},
-		{Method: "POST", Pattern: "/setup/test", Handler: p.setupForm(p.postTest)},
-		{Method: "POST", Pattern: "/setup/on", Handler: p.setupForm(p.postOn)},
-		{Method: "POST", Pattern: "/setup/directory", Handler: p.setupForm(p.postDirectory)},
+		{Method: "POST", Pattern: "/setup/theirs", Handler: p.setupForm(saml.MaxMetadata+wire.MaxBody, p.postTheirs)},
+		{Method: "POST", Pattern: "/setup/domain", Handler: p.setupForm(wire.MaxBody, p.postDomain)},
+		{Method: "POST", Pattern: "/setup/test", Handler: p.setupForm(wire.MaxBody, p.postTest)},
+		{Method: "POST", Pattern: "/setup/on", Handler: p.setupForm(wire.MaxBody, p.postOn)},
+		{Method: "POST", Pattern: "/setup/directory", Handler: p.setupForm(wire.MaxBody, p.postDirectory)},
 	}
 	for _, s := range setupSteps {
 		routes = append(routes, wire.Route{Method: "GET", Pattern: setupAt(s.key), Handler: p.setupPage(s.page)})
@@ -112,10 +112,11 @@ func (p *Pages) setupPage(name string) http.HandlerFunc {
 	}
 }
 
-// setupForm reads the form of a step, which is good for the link that it was shown by.
-func (p *Pages) setupForm(next func(http.ResponseWriter, *http.Request, *wire.Params, enterprise.View)) http.HandlerFunc {
+// setupForm reads the form of a step, of at most limit bytes, which is good for the
+// link that it was shown by.
+func (p *Pages) setupForm(limit int64, next func(http.ResponseWriter, *http.Request, *wire.Params, enterprise.View)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		in, err := wire.ReadUpload(w, r, saml.MaxMetadata+wire.MaxBody)
+		in, err := wire.ReadUpload(w, r, limit)
 		if !p.checkForm(w, r, in, err, wire.Cookie(r, SetupCookie)) {
 			return
 		}
