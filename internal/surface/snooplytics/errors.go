@@ -35,11 +35,9 @@ var kinds = map[string]kind{
 	"USER_NOT_ACTIVE":          {401, "User account is not active"},
 	"INSUFFICIENT_PERMISSIONS": {403, noPermission},
 	"NO_SCOPES_AVAILABLE":      {403, "The token has no scopes"},
-	"NO_PERMISSIONS":           {403, noPermission},
 	"API_KEY_MISSING_SCOPES":   {403, "The API key lacks a required scope"},
 	"FORBIDDEN":                {403, noPermission},
 	"MFA_REQUIRED":             {403, "Two-factor authentication is required"},
-	"TENANT_CONTEXT_MISSING":   {403, "An organization id is required"},
 	"TENANT_VIOLATION":         {403, "The resource belongs to another organization"},
 	"RATE_LIMIT_ERROR":         {429, tooMany},
 
@@ -119,7 +117,7 @@ var answers = map[fault.Code]string{
 	fault.WebhookURLInvalid: "VALIDATION_ERROR", fault.InviteSpent: "NOT_FOUND", fault.EnrolmentState: "CONFLICT",
 	fault.FileUnsupported: "BAD_REQUEST", fault.FileTooLarge: "BAD_REQUEST", fault.SlugTaken: "CONFLICT",
 	fault.LastAdministrator: "CONFLICT", fault.FieldInvalid: "VALIDATION_ERROR",
-	fault.OrgUnknown: "TENANT_VIOLATION", fault.OrgHolds: "CONFLICT", fault.AccountRequired: "TENANT_CONTEXT_MISSING", fault.InvitePending: "CONFLICT",
+	fault.OrgUnknown: "TENANT_VIOLATION", fault.OrgHolds: "CONFLICT", fault.AccountRequired: "FORBIDDEN", fault.InvitePending: "CONFLICT",
 
 	fault.SSORequired: "SSO_REQUIRED", fault.SSODisabled: "NOT_FOUND", fault.MFARequired: "MFA_REQUIRED", fault.EmailDomainForbidden: "FORBIDDEN",
 	fault.AccountNotLinked: "CONFLICT", fault.HandleInvalid: "INVALID_OR_EXPIRED_TOKEN", fault.ConnectionChanged: "FORBIDDEN",
