@@ -23,38 +23,6 @@ func wrongCode(code string) string {
 // from is a new address each time, so that no limit by address is in the way.
 func from(n *int) string { *n++; return fmt.Sprintf("203.0.%d.%d", *n/250, *n%250) }
 
-// Five wrong codes spend a challenge, from however many addresses; the right code comes
-// too late then (contract §11, flow facts).
-func TestChallengeIsSpentByFiveWrongCodes(t *testing.T) {
-	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		s, n := newSite(t, d), 0
-		owner := s.browser(from(&n))
-		owner.post(200, signInPath, adaSignsIn)
-		secret := owner.withApp()
-		s.Advance(time.Minute)
-		b := s.browser(from(&n))
-		b.post(200, signInPath, adaSignsIn)
-		for range 5 {
-			b.ip = from(&n)
-			if got := b.post(401, "/api/auth/two-factor/verify-totp", `{"code":"`+wrongCode(s.app(secret))+`"}`); got.Code != "INVALID_CODE" {
-				t.Fatalf("got %s", got.text)
-			}
-		}
-		stolen := b.cookies[challengeName]
-		b.ip = from(&n)
-		if got := b.post(400, "/api/auth/two-factor/verify-totp", `{"code":"`+s.app(secret)+`"}`); got.Code != "TOO_MANY_ATTEMPTS_REQUEST_NEW_CODE" {
-			t.Errorf("the sixth try: got %s", got.text)
-		}
-		if b.cookies[challengeName] != "" {
-			t.Error("the challenge's cookie was not taken back")
-		}
-		b.ip, b.cookies[challengeName] = from(&n), stolen
-		if got := b.post(401, "/api/auth/two-factor/verify-totp", `{"code":"`+s.app(secret)+`"}`); got.Code != "INVALID_TWO_FACTOR_COOKIE" {
-			t.Errorf("the challenge once more: got %s", got.text)
-		}
-	})
-}
-
 // New challenges give no new tries: ten wrong codes in a row shut the second factor for
 // 15 minutes, of every kind, for whoever knows the password.
 func TestTenWrongCodesShutTheFactor(t *testing.T) {

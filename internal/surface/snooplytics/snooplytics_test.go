@@ -49,7 +49,11 @@ func stage(t *testing.T, d *db.DB) transcript.Stage {
 	r := rig.New(t, d)
 	snoop := r.Client("Snooplytics", func(c *client.Client) { policy(&c.Policy) })
 	api := newAPI(t, r, snooplytics.Settings{Client: snoop.ID, AppURL: origin})
-	r.Mount(api.Routes(), api.MethodNotAllowed)
+	routes := api.Routes()
+	for i := range routes { // as the server does
+		routes[i].Handler = wire.Recover(api.Log, api.Crash, routes[i].Handler).ServeHTTP
+	}
+	r.Mount(routes, api.MethodNotAllowed)
 	op := provider(r)
 	op.Lend = api.Lend
 	r.Mount(op.Routes(), nil)
@@ -59,6 +63,7 @@ func stage(t *testing.T, d *db.DB) transcript.Stage {
 	c := newCustomers(r, snoop)
 	hooks := c.hooks()
 	maps.Copy(hooks, visitors(r, snoop))
+	maps.Copy(hooks, operators(r, api))
 	return transcript.Stage{
 		Host:  r,
 		Vars:  map[string]string{"ada": string(ada.ID), "snoop": string(snoop.ID), "third": string(other.ID), "acme": string(c.acme.ID), "beta": string(c.beta.ID), "bob": string(c.bob.ID), "acme_issuer": c.Connection(c.acme).Issuer},
