@@ -120,12 +120,37 @@ func (o *office) byOpenID() {
 		return nil
 	})
 	o.walk()
-	claims := o.signedIn()
-	if claims["email"] != "jane@example.com" || !slices.Contains(texts(claims["roles"]), "manager") {
-		o.t.Errorf("got %v, want jane with the role manager", claims)
-	}
+	o.comes("jane@example.com", "oidc-corp", "admin", "user", "manager")
 	o.b.open(o.base + "/account")
 	o.b.sees("jane@example.com", "Confirmed")
+}
+
+// comes fails unless the browser comes to the application as somebody with these
+// roles there, and with that one in their organization: which a plan to change it
+// tells.
+func (o *office) comes(email, org, role string, roles ...string) (claims map[string]any) {
+	o.t.Helper()
+	claims = o.signedIn()
+	if claims["email"] != email || !slices.Equal(texts(claims["roles"]), roles) {
+		o.t.Errorf("got %v, want %s with the roles %q", claims, email, roles)
+	}
+	plan := o.command("plan", o.write("plan.yaml", fmt.Sprintf(`orgs: [{slug: %s, name: Corporation}]
+users: [{email: %s, memberships: [{org: %s, role: owner}]}]
+`, org, email, org)))
+	if want := fmt.Sprintf("memberships.%s: %s → owner", org, role); !strings.Contains(plan, want) {
+		o.t.Errorf("want %s, got\n%s", want, plan)
+	}
+	return claims
+}
+
+// rules has the operator make managers of the application, and administrators of
+// their organization, of whoever is in the group; what the attribute of groups is
+// called is said where it has no usual name.
+func (o *office) rules(org, attribute, group string) {
+	o.t.Helper()
+	o.visitor(o.t).send("PUT", "/admin/v1/orgs/"+org+"/sso", "application/json", fmt.Sprintf(`{"kind":"saml","provider":"saml",`+
+		`"attributes":{"groups":%q},"roles":[{"claim":"groups","value":%q,"role":"admin","client":%q,"client_role":"manager"}]}`,
+		attribute, group, social), o.operator...).want(200)
 }
 
 // texts are the texts of a list of JSON.
@@ -233,18 +258,17 @@ func (o *office) bySAMLP() {
 	o.connectsSAML("node-corp", func(entityID, acs, slo string) { place = samlp(o.t, entityID, acs, slo) },
 		func() (string, string) { return "#metadata-url", place + "/metadata/assertion" })
 	o.tests("jane@acme.com")
+	o.rules("node-corp", "http://schemas.passportjs.com/groups", "engineers")
 	o.fresh()
 	o.types("jane@acme.com")
-	if claims := o.signedIn(); claims["email"] != "jane@acme.com" {
-		o.t.Errorf("got %v, want jane of acme", claims)
-	}
+	o.comes("jane@acme.com", "node-corp", "admin", "user", "manager")
 }
 
 // byCrewjam is the Go one, whose metadata are pasted; the domain is proved on the way,
-// the directory switched on, and the person put out by it.
+// the directory switched on, and the person, who has left their group, put out by it.
 func (o *office) byCrewjam() {
 	o.t.Helper()
-	carla := samltest.Person{NameID: "carla-at-go-corp", Email: "carla@go-corp.example", GivenName: "Carla", FamilyName: "Coder"}
+	carla := samltest.Person{NameID: "carla-at-go-corp", Email: "carla@go-corp.example", GivenName: "Carla", FamilyName: "Coder", Groups: []string{"staff", "engineers"}}
 	var idp *samltest.IdP
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { idp.ServeHTTP(w, r) }))
 	o.t.Cleanup(s.Close)
@@ -259,13 +283,14 @@ func (o *office) byCrewjam() {
 	o.b.click(`button[name="check"]`)
 	o.b.sees("the domain is verified")
 	o.tests(carla.Email)
+	o.rules("go-corp", "", "engineers")
 	o.b.click(`a[href$="/setup/directory"]`)
 	o.b.click(`button[name="make"]`)
 	o.b.sees("Shown only now")
 	directory := []string{"Authorization", "Bearer " + o.value("#token")}
 	o.fresh()
 	o.types(carla.Email)
-	if claims := o.signedIn(); claims["email"] != carla.Email || claims["name"] != "Carla Coder" {
+	if claims := o.comes(carla.Email, "go-corp", "admin", "user", "manager"); claims["name"] != "Carla Coder" {
 		o.t.Errorf("got %v, want carla", claims)
 	}
 	o.b.open(o.base + "/account")
@@ -275,8 +300,10 @@ func (o *office) byCrewjam() {
 	if got := idp.Goodbyes(); !slices.Equal(got, []string{carla.NameID}) {
 		o.t.Errorf("the provider signed out %v, want carla", got)
 	}
+	carla.Groups = []string{"staff"}
+	idp.SetPeople(carla)
 	o.types(carla.Email)
-	o.signedIn()
+	o.comes(carla.Email, "go-corp", "member", "user")
 	o.deactivated(directory, carla)
 }
 
