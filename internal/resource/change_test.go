@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"sallyport/internal/apikey"
 	"sallyport/internal/client"
 	"sallyport/internal/db"
 	"sallyport/internal/db/dbtest"
@@ -18,7 +19,7 @@ import (
 	"sallyport/internal/totp"
 )
 
-// signIn gives a user a session and a refresh token in a client.
+// signIn gives a user a session, a refresh token and an API key in a client.
 func (s *stage) signIn(email, key string) {
 	s.t.Helper()
 	u, c := s.user(email), s.client(key)
@@ -28,14 +29,18 @@ func (s *stage) signIn(email, key string) {
 			return err
 		}
 		_, err = token.Issue(ctx, tx, s.Key, token.Family{UserID: u.ID, ClientID: c.ID, SessionID: in.ID, CreatedAt: s.Now(), ExpiresAt: s.Now().Add(time.Hour)}, s.Now())
+		if err != nil {
+			return err
+		}
+		_, _, err = apikey.Create(ctx, tx, "ba_", apikey.Key{UserID: u.ID, ClientID: c.ID, Name: "Nightly", Metadata: []byte("{}")}, s.Now())
 		return err
 	})
 }
 
-// signedIn is how many sessions and refresh tokens there are.
+// signedIn is how many sessions, refresh tokens and API keys there are.
 func (s *stage) signedIn() string {
 	s.t.Helper()
-	return fmt.Sprintf("%d sessions, %d families", s.count("sessions"), s.count("refresh_families"))
+	return fmt.Sprintf("%d sessions, %d families, %d keys", s.count("sessions"), s.count("refresh_families"), s.count("api_keys"))
 }
 
 func TestPlanShowsWhatChanges(t *testing.T) {
@@ -146,12 +151,12 @@ func TestPasswordOfTheFile(t *testing.T) {
 		hash := s.user("jane@example.com").PasswordHash
 		s.signIn("jane@example.com", "a")
 		s.apply("clients: [{key: a, name: A}]\nusers: [{email: jane@example.com, password: env:JANE_PASSWORD, display_name: Jane}]\n", Options{})
-		if got := s.user("jane@example.com").PasswordHash; got != hash || s.signedIn() != "1 sessions, 1 families" {
+		if got := s.user("jane@example.com").PasswordHash; got != hash || s.signedIn() != "1 sessions, 1 families, 1 keys" {
 			t.Errorf("the same password was hashed anew, or signed out: %s", s.signedIn())
 		}
 		s.env["JANE_PASSWORD"] = "another-password-of-jane"
 		s.apply(text, Options{})
-		if !s.passwordIs("jane@example.com", "another-password-of-jane") || s.signedIn() != "0 sessions, 0 families" {
+		if !s.passwordIs("jane@example.com", "another-password-of-jane") || s.signedIn() != "0 sessions, 0 families, 0 keys" {
 			t.Errorf("another password: got %s", s.signedIn())
 		}
 		// A file that says nothing of a password leaves it.
@@ -272,11 +277,11 @@ func TestSuspensionSignsOut(t *testing.T) {
 	t.Parallel()
 	const base = "clients: [{key: a, name: A}, {key: b, name: B}]\nusers:\n  - {email: jane@example.com, status: %s, enrolments: [{client: a, status: %s}, {client: b}]}\n"
 	for name, c := range map[string]struct{ user, enrolment, want string }{
-		"of the user":         {"suspended", "active", "0 sessions, 0 families"},
-		"disabling the user":  {"disabled", "active", "0 sessions, 0 families"},
-		"of the enrolment":    {"active", "suspended", "2 sessions, 2 families"}, // kept to be told why
-		"pending once more":   {"active", "pending", "2 sessions, 1 families"},
-		"nothing of the kind": {"active", "active", "2 sessions, 2 families"},
+		"of the user":         {"suspended", "active", "0 sessions, 0 families, 0 keys"},
+		"disabling the user":  {"disabled", "active", "0 sessions, 0 families, 0 keys"},
+		"of the enrolment":    {"active", "suspended", "2 sessions, 2 families, 2 keys"}, // kept to be told why
+		"pending once more":   {"active", "pending", "2 sessions, 1 families, 2 keys"},
+		"nothing of the kind": {"active", "active", "2 sessions, 2 families, 2 keys"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

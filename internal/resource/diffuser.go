@@ -1,24 +1,19 @@
 package resource
 
 import (
-	"bytes"
 	"context"
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"sallyport/internal/audit"
 	"sallyport/internal/client"
 	"sallyport/internal/db"
 	"sallyport/internal/directory"
-	"sallyport/internal/factor"
+	"sallyport/internal/eviction"
 	"sallyport/internal/identity"
 	"sallyport/internal/logout"
-	"sallyport/internal/onetime"
-	"sallyport/internal/session"
 	"sallyport/internal/token"
-	"sallyport/internal/totp"
 	"sallyport/internal/yaml"
 )
 
@@ -94,24 +89,10 @@ func (x *userDiff) do(ctx context.Context, tx *db.Tx) error {
 		}
 	}
 	if x.cut && x.exists {
-		return signOut(ctx, tx, x.next.ID, x.now)
+		_, err := eviction.Everything(ctx, tx, x.next.ID, x.now)
+		return err
 	}
 	return nil
-}
-
-// signOut ends everything that a user is signed in by, or could sign in by
-// with what was mailed to them before.
-func signOut(ctx context.Context, tx *db.Tx, id identity.UserID, now time.Time) error {
-	if _, err := session.EndAll(ctx, tx, id, ""); err != nil {
-		return err
-	}
-	if _, err := token.EndByUser(ctx, tx, id); err != nil {
-		return err
-	}
-	if err := logout.Everything(ctx, tx, id, "", now); err != nil {
-		return err
-	}
-	return onetime.EndAll(ctx, tx, id, onetime.Reset, onetime.MagicLink, onetime.Challenge, onetime.Pending, onetime.Handle)
 }
 
 func (x *userDiff) field(name, was, becomes string) bool {
@@ -193,90 +174,6 @@ func fullName(u *User, was identity.User) (display, given, family string) {
 		display = strings.TrimSpace(given + " " + family)
 	}
 	return display, given, family
-}
-
-func (x *userDiff) password() {
-	hash, changed := x.was.PasswordHash, false
-	switch u := x.u; {
-	case u.PasswordHash.Given():
-		// The hash may have been rewritten at a sign-in, or the password changed
-		// by its owner: what the file brought once it does not bring again.
-		given := u.PasswordHash.Reveal()
-		if changed = hash != given && !x.o.PasswordHash.is(fingerprint(given)); changed {
-			hash = given
-		}
-		x.o.Password, x.o.PasswordHash = nil, remember(u.PasswordHash, fingerprint(given))
-	case u.Password.Given():
-		if changed = !x.memo.verified(hash, u.Password); changed {
-			hash = x.memo.hashed(u.Email, u.Password)
-		}
-		x.o.Password, x.o.PasswordHash = remember(u.Password, fingerprint(hash)), nil
-	default:
-		if u.Password.IsZero() {
-			x.o.Password = nil
-		}
-		if u.PasswordHash.IsZero() {
-			x.o.PasswordHash = nil
-		}
-	}
-	if !changed {
-		return
-	}
-	had := x.was.HasPassword()
-	x.next.PasswordHash, x.cut = hash, true
-	switch has := (identity.User{PasswordHash: hash}).HasPassword() || x.u.Password.Given(); {
-	case has:
-		x.c.Fields = append(x.c.Fields, secretField("password", had))
-	case had:
-		x.c.Fields = append(x.c.Fields, Field{"password", secretSet, ""})
-	}
-	if x.exists {
-		x.then(func(ctx context.Context, tx *db.Tx) error {
-			ok, err := identity.SetPassword(ctx, tx, x.next.ID, x.was.PasswordHash, hash, x.now)
-			if err == nil && !ok {
-				return errMoved
-			}
-			return err
-		})
-		x.say(audit.UserPasswordReset, nil)
-	}
-}
-
-func (x *userDiff) totp() {
-	id, was := x.next.ID, x.s.totp[x.next.ID]
-	old, _ := totpBytes(was)
-	s := x.u.TOTPSecret
-	switch {
-	case s.Given():
-		given, _ := totpBytes(s.Reveal())
-		if !bytes.Equal(old, given) {
-			x.c.Fields = append(x.c.Fields, secretField("totp_secret", was != ""))
-			x.steps = append(x.steps, func(ctx context.Context, tx *db.Tx) error {
-				if err := totp.Import(ctx, tx, x.core.Key, id, s.Reveal(), x.now); err != nil {
-					return err
-				}
-				return x.record(ctx, tx, audit.Event{Action: audit.UserTOTPEnabled, UserID: id})
-			})
-		}
-		x.o.TOTP = remember(s, mark(x.core.Key, string(id), given))
-	case s.Stored():
-	default:
-		// The file had brought it and says no more; one that its owner set up
-		// instead is not the file's to take away.
-		if was != "" && x.o.TOTP.is(mark(x.core.Key, string(id), old)) {
-			x.c.Fields = append(x.c.Fields, Field{"totp_secret", secretSet, ""})
-			x.steps = append(x.steps, func(ctx context.Context, tx *db.Tx) error {
-				if err := factor.Distrust(ctx, tx, id); err != nil {
-					return err
-				}
-				if err := totp.Disable(ctx, tx, id); err != nil {
-					return err
-				}
-				return x.record(ctx, tx, audit.Event{Action: audit.UserTOTPDisabled, UserID: id})
-			})
-		}
-		x.o.TOTP = nil
-	}
 }
 
 func (x *userDiff) enrolment(e *Enrolment) {
