@@ -131,35 +131,12 @@ func (a *API) spendLoginToken(w http.ResponseWriter, r *http.Request, id client.
 	a.signedIn(w, r, *out.SignedIn, target)
 }
 
-var confirmPage = template.Must(template.New("confirm").Parse(`<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><meta name="robots" content="noindex"><title>Sign in</title></head>
-<body>
-<main>
-<h1>Sign in</h1>
-<p>You followed a link from a mail. Go on only if you asked for it.</p>
-<form method="post" action="{{.Action}}">
-<input type="hidden" name="token" value="{{.Token}}">
-<input type="hidden" name="csrf" value="{{.CSRF}}">
-<p><button type="submit">Sign in</button></p>
-</form>
-</main>
-</body>
-</html>
-`))
-
 // askToConfirm shows a button, which spends the link.
 func (a *API) askToConfirm(w http.ResponseWriter, r *http.Request, raw string) {
-	var page bytes.Buffer
-	err := confirmPage.Execute(&page, struct{ Action, Token, CSRF string }{
-		wire.MountOf(r.Context()).Path + "/auth/sign-in-with-token/confirm", raw, a.CSRF.Token(w, r, raw),
-	})
+	err := wire.AskToConfirm(w, wire.MountOf(r.Context()).Path+"/auth/sign-in-with-token/confirm", raw, a.CSRF.Token(w, r, raw))
 	if err != nil {
 		a.fail(w, r, err)
-		return
 	}
-	wire.PageHeaders(w, "") // a form-action would hold for where its answer sends the browser, too
-	wire.Write(w, http.StatusOK, "text/html; charset=utf-8", page.Bytes())
 }
 
 // sendPasswordReset is POST /auth/send-password-reset (contract §3.13).
